@@ -1,0 +1,3 @@
+from dlm_cli.app import app
+
+app()

@@ -1,0 +1,177 @@
+"""A bundle: one folder that holds a Diffusion-LM and the control heads trained on it.
+
+    config.json          ModelConfig and free-form provenance
+    tokenizer.json       the vocabulary
+    model.safetensors    the weights (fp16)
+    controls/KIND/       what a control trained: head.safetensors, config.json
+    README.md            the model card
+
+Loaded by embedded name, by path, or by Hugging Face hub id; safetensors only, never pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlm_core.config import ModelConfig
+from dlm_core.errors import MissingError, did_you_mean
+from dlm_core.vocab import Vocab
+
+if TYPE_CHECKING:
+    from dlm_core.model import DiffusionLM
+
+FORMAT = "dlm-bundle-1"
+EMBEDDED = Path(__file__).parent / "models"
+
+
+def embedded_names() -> list[str]:
+    """Names of the models that ship with the package."""
+    return sorted(p.parent.name for p in EMBEDDED.glob("*/config.json"))
+
+
+def locate(name: str) -> Path:
+    """The folder of a model given by embedded name, path, or hub id (`owner/name`).
+
+    Raises:
+        MissingError: there is no such model, or the hub cannot be reached.
+    """
+    if name in embedded_names():
+        return EMBEDDED / name
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        try:
+            return Path(snapshot_download(name))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise MissingError(
+                f"model '{name}': not a folder, and the hub gave none ({reason})",
+                "give the path of a bundle, or check the network",
+            ) from error
+    raise MissingError(f"model '{name}': no such model or folder", did_you_mean(name, embedded_names()))
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model without torch: enough to check controls against it."""
+
+    path: Path
+    config: ModelConfig
+    vocab: Vocab
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, name: str) -> ModelInfo:
+        """Read config and vocabulary of the bundle `name`.
+
+        Raises:
+            MissingError: a file is missing, broken or of another format.
+        """
+        path = locate(name)
+        config_path = path / "config.json"
+        try:
+            data = json.loads(config_path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise MissingError(
+                f"{path} is not a dlm bundle: config.json is missing", "train one: dlm train lm"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise MissingError(f"{config_path}: {error}") from error
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise MissingError(f"{config_path} is not of format {FORMAT}: not a dlm bundle")
+        config = ModelConfig.read(data["model"], str(config_path))
+        vocab = Vocab.load(path / "tokenizer.json")
+        if len(vocab) != config.vocab_size:
+            raise MissingError(
+                f"{path}: tokenizer.json has {len(vocab)} entries, config.json says "
+                f"{config.vocab_size}: the files do not belong together"
+            )
+        provenance = {k: v for k, v in data.items() if k not in ("format", "model")}
+        return cls(path, config, vocab, provenance)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the weights file."""
+        digest = hashlib.sha256()
+        try:
+            digest.update((self.path / "model.safetensors").read_bytes())
+        except OSError as error:
+            raise MissingError(f"{self.path}: model.safetensors is missing") from error
+        return digest.hexdigest()
+
+    def head_path(self, kind: str) -> Path:
+        """The folder where a control keeps what it trained on this model."""
+        return self.path / "controls" / kind
+
+    @property
+    def heads(self) -> list[str]:
+        """Kinds with a trained head in this bundle."""
+        return sorted(p.parent.name for p in self.path.glob("controls/*/config.json"))
+
+    @property
+    def max_words(self) -> int:
+        """Words a text of this model can have."""
+        return self.config.max_len - (2 if self.config.length_mode == "padded" else 0)
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Tensors of a safetensors file in fp32; MissingError names a missing or broken file."""
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError as error:
+        raise MissingError(f"{path} is missing") from error
+    except Exception as error:  # safetensors raises its own SafetensorError and OSError
+        raise MissingError(f"{path} is broken or truncated: {error}") from error
+    return {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
+
+
+def write_weights(path: Path, tensors: dict[str, Any]) -> None:
+    """Write floats as fp16 (counts stay as they are)."""
+    import torch
+    from safetensors.torch import save_file
+
+    def shrink(name: str, value: torch.Tensor) -> torch.Tensor:
+        half = value.is_floating_point() and not name.endswith("counts")
+        return (value.half() if half else value).detach().cpu().contiguous()
+
+    save_file({k: shrink(k, v) for k, v in tensors.items()}, path)
+
+
+def load_model(info: ModelInfo, device: str = "cpu") -> DiffusionLM:
+    """The model of a bundle, ready to sample: eval mode, no gradients for its weights.
+
+    Raises:
+        MissingError: the weights are missing, truncated or of another shape.
+    """
+    from dlm_core.model import DiffusionLM
+
+    model = DiffusionLM(info.config, pad=info.vocab.pad, unk=info.vocab.unk)
+    weights_path = info.path / "model.safetensors"
+    try:
+        model.load_state_dict(read_weights(weights_path))
+    except RuntimeError as error:
+        raise MissingError(f"{weights_path} does not fit config.json: {error}") from error
+    return model.to(device).eval().requires_grad_(False)
+
+
+def save_bundle(
+    path: Path, model: DiffusionLM, vocab: Vocab, provenance: dict[str, Any] | None = None
+) -> None:
+    """Write config.json, tokenizer.json and model.safetensors into `path`."""
+    path.mkdir(parents=True, exist_ok=True)
+    data = {"format": FORMAT, "model": model.config.model_dump(mode="json"), **(provenance or {})}
+    (path / "config.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    vocab.save(path / "tokenizer.json")
+    write_weights(path / "model.safetensors", model.state_dict())

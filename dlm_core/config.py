@@ -1,0 +1,173 @@
+"""Frozen settings of the model, its training, sampling and guidance. Light: imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dlm_core.errors import MissingError, UsageError, did_you_mean
+
+Objective = Literal["vlb", "simple", "x0_simple"]
+Parametrisation = Literal["x_0", "eps", "mu"]
+
+
+class Settings(BaseModel):
+    """Base of the settings: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def read(cls, data: dict[str, Any], where: str) -> Self:
+        """Validate `data`; UsageError names the key, the place and the nearest valid key."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"]) or "(all)"
+            hint = None
+            if first["type"] == "extra_forbidden":
+                hint = did_you_mean(str(first["loc"][-1]), cls.model_fields)
+            raise UsageError(f"{where}, key '{key}': {first['msg']}", hint) from error
+
+
+class ModelConfig(Settings):
+    """Shape of a Diffusion-LM. The defaults are the embedded model's; `paper()` is Li et al. 2022."""
+
+    vocab_size: int = Field(default=821, gt=4)
+    embedding_dim: int = Field(default=16, gt=0)
+    """d, width of a word vector (App. B: 16 for E2E, 128 for ROCStories)."""
+    embedding: Literal["unit", "free"] = "unit"
+    """`unit`: vectors of norm sqrt(d), so a coordinate has variance 1; `free`: the paper's."""
+    learned_embedding: bool = True
+    """False keeps random vectors (the paper's ablation)."""
+    max_len: int = Field(default=64, gt=2)
+    """L, positions at most (START and END included in `padded` mode)."""
+    length_mode: Literal["prior", "padded"] = "prior"
+    """`prior`: n is drawn first and only n positions exist; `padded`: PAD is a word (the paper)."""
+    train_steps: int = Field(default=2000, gt=0)
+    """T, diffusion steps in training."""
+    noise_schedule: Literal["sqrt", "cosine", "linear"] = "sqrt"
+    sigma_0: float = Field(default=0.1, ge=0)
+    """Standard deviation of q(x_0 | w) = N(EMB(w), sigma_0^2 I) (eq. 2)."""
+    parametrisation: Parametrisation = "x_0"
+    """What the network predicts (§4.2)."""
+    readout: Literal["words", "vector"] = "words"
+    """`words`: x_0_hat is the mean word vector under predicted word probabilities; `vector`: the
+    network's output is the vector (the paper)."""
+    self_conditioning: bool = True
+    hidden: int = Field(default=256, gt=0)
+    layers: int = Field(default=6, gt=0)
+    heads: int = Field(default=4, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden={self.hidden} is not a multiple of heads={self.heads}")
+        if self.parametrisation != "x_0" and self.readout == "words":
+            raise ValueError("parametrisation eps or mu needs readout='vector'")
+        return self
+
+    @classmethod
+    def paper(cls, vocab_size: int = 821, embedding_dim: int = 16) -> ModelConfig:
+        """The BERT-base shape of the paper (§6.1, App. B): 64 padded positions, free embeddings."""
+        return cls(
+            vocab_size=vocab_size,
+            embedding_dim=embedding_dim,
+            embedding="free",
+            length_mode="padded",
+            readout="vector",
+            self_conditioning=False,
+            hidden=768,
+            layers=12,
+            heads=12,
+            dropout=0.1,
+        )
+
+
+class LossWeights(Settings):
+    """Weights of the named loss terms (`dlm_core.model.Losses`)."""
+
+    mse: float = 1.0
+    prior: float = 1.0
+    rounding: float = 1.0
+    anchor: float = 1.0
+
+
+class TrainConfig(Settings):
+    """How a Diffusion-LM is trained."""
+
+    objective: Objective = "x0_simple"
+    weights: LossWeights = LossWeights()
+    max_steps: int = Field(default=8_000, gt=0)
+    batch_tokens: int = Field(default=1536, gt=0)
+    """Word positions a batch, over all processes."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon`: Muon on the matrices of the blocks, AdamW on everything else; needs fast bf16."""
+    lr: float = Field(default=1e-3, gt=0)
+    muon_lr: float = Field(default=0.02, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup_steps: int = Field(default=200, ge=0)
+    final_lr_fraction: float = Field(default=0.0, ge=0, le=1)
+    clip_norm: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.999, ge=0, lt=1)
+    self_conditioning_rate: float = Field(default=0.5, ge=0, le=1)
+    importance_sampling: bool = False
+    """Draw t in proportion to its loss's root mean square (App. B; for `vlb`)."""
+    min_count: int = Field(default=10, ge=0)
+    seed: int = 0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 is autocast; `auto` takes it where the device has bf16 arithmetic of its own."""
+    eval_every: int = Field(default=500, gt=0)
+    save_every: int = Field(default=500, gt=0)
+    eval_examples: int = Field(default=256, gt=0)
+    sample_steps: int = Field(default=50, gt=0)
+    model: ModelConfig = ModelConfig()
+
+
+class SamplingConfig(Settings):
+    """How x_T is walked to x_0."""
+
+    sampler: Literal["ancestral", "ddim"] = "ancestral"
+    steps: int = Field(default=50, gt=0)
+    eta: float = Field(default=1.0, ge=0, le=1)
+    """DDIM's stochasticity; 1 is ancestral sampling."""
+    spacing: Literal["respaced", "rebuilt"] = "respaced"
+    """`rebuilt` is the release's shortened schedule (last noise std 0.25 at 200 steps)."""
+    clamp: bool = True
+    """Snap x_0_hat to a word vector at each step (§4.2)."""
+    clamp_start: float = Field(default=1.0, ge=0, le=1)
+    """Clamp only where t <= clamp_start (footnote 6)."""
+    temperature: float = Field(default=0.0, ge=0)
+    """Of the word the clamp picks: 0 takes the likeliest word, 1 draws it."""
+
+
+class GuidanceConfig(Settings):
+    """How controls steer a step."""
+
+    mode: Literal["posterior", "paper"] = "posterior"
+    guidance_steps: int = Field(default=3, ge=0)
+    """K, gradient steps on x_{t-1} (paper mode)."""
+    guidance_lr: float = Field(default=0.1, gt=0)
+    """Adagrad's rate (paper mode)."""
+    optimizer: Literal["adagrad", "sign"] = "adagrad"
+    """`sign` is what the release does: a new Adagrad each step, so lr * sign(gradient)."""
+    fluency: float = Field(default=0.01, ge=0)
+    """lambda, the weight of log p(x_{t-1} | x_t) (paper mode)."""
+    t_min: float = Field(default=0.0, ge=0, le=1)
+    t_max: float = Field(default=1.0, ge=0, le=1)
+    """Guide only where t_min <= t <= t_max."""
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; MissingError or UsageError name the file and the line."""
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error

@@ -1,0 +1,161 @@
+"""Readers that turn a corpus file into texts: E2E, ROCStories, plain lines, JSONL; plain or gzip.
+
+A corpus is named `READER:PATH` on the command line, `e2e:train.csv.gz` for one.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from dlm_core.errors import MissingError, UsageError, did_you_mean
+
+_SLOT = re.compile(r"\s*([^,\[\]]+?)\[(.*?)\](?:,|$)")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text of a corpus; `fields` holds its meaning representation where the corpus has one."""
+
+    text: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+CorpusReader = Callable[[Path], Iterator[Example]]
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        if path.suffix == ".gz":
+            return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8", newline="")
+        return path.open(encoding="utf-8", newline="")
+    except OSError as error:
+        raise MissingError(f"cannot read the corpus {path}: {error.strerror or error}") from error
+
+
+def _broken(path: Path, line: int, what: str) -> UsageError:
+    return UsageError(f"{path}, line {line}: {what}", hint="mend or remove this row")
+
+
+def parse_mr(mr: str) -> dict[str, str]:
+    """The official E2E meaning representation: `name[The Mill], food[French]` -> a dict.
+
+    Raises:
+        ValueError: if the string is not a comma-separated list of `field[value]`.
+    """
+    fields, end = {}, 0
+    for match in _SLOT.finditer(mr):
+        if match.start() != end:
+            break
+        fields[match[1].strip()] = match[2].strip()
+        end = match.end()
+    if mr[end:].strip() or not fields:
+        raise ValueError(f"not a meaning representation: {mr[end:].strip() or mr!r}")
+    return fields
+
+
+def read_e2e(path: Path) -> Iterator[Example]:
+    """The E2E challenge's CSV: columns `mr` and `ref`."""
+    with _open(path) as stream:
+        rows = csv.DictReader(stream, strict=True)
+        try:
+            if rows.fieldnames is None or not {"mr", "ref"} <= set(rows.fieldnames):
+                raise _broken(path, 1, f"expected columns mr,ref, found {rows.fieldnames}")
+            for row in rows:
+                if not row["mr"] or not row["ref"] or None in row:
+                    raise _broken(path, rows.line_num, "expected two columns, mr and ref")
+                try:
+                    yield Example(" ".join(row["ref"].split()), parse_mr(row["mr"]))
+                except ValueError as error:
+                    raise _broken(path, rows.line_num, f"column 'mr': {error}") from error
+        except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+            raise _broken(path, rows.line_num + 1, str(error)) from error
+
+
+def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    with _open(path) as stream:
+        number = 0
+        try:
+            for number, line in enumerate(stream, 1):
+                if line.strip():
+                    yield number, line
+        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+            raise _broken(path, number + 1, str(error)) from error
+
+
+def read_text(path: Path) -> Iterator[Example]:
+    """One text a line; empty lines are skipped."""
+    for _, line in _read_lines(path):
+        yield Example(" ".join(line.split()))
+
+
+def read_jsonl(path: Path) -> Iterator[Example]:
+    """One JSON object a line with a string `text`; other string values become fields."""
+    for number, line in _read_lines(path):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise _broken(path, number, f"not JSON: {error}") from error
+        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+            raise _broken(path, number, "expected an object with a string 'text'")
+        fields = {k: str(v) for k, v in row.items() if k != "text" and isinstance(v, str | int)}
+        yield Example(" ".join(row["text"].split()), fields)
+
+
+def read_roc(path: Path) -> Iterator[Example]:
+    """ROCStories: one JSON array a line whose first entry is the story, or an object with `text`.
+
+    The other keys of an object (`cased`) are kept as fields.
+    """
+    for number, line in _read_lines(path):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise _broken(path, number, f"not JSON: {error}") from error
+        if isinstance(row, list) and row and isinstance(row[0], str):
+            yield Example(" ".join(row[0].split()))
+        elif isinstance(row, dict) and isinstance(row.get("text"), str):
+            fields = {k: str(v) for k, v in row.items() if k != "text"}
+            yield Example(" ".join(row["text"].split()), fields)
+        else:
+            raise _broken(path, number, 'expected ["story"] or {"text": "story"}')
+
+
+READERS: dict[str, CorpusReader] = {
+    "e2e": read_e2e,
+    "roc": read_roc,
+    "text": read_text,
+    "jsonl": read_jsonl,
+}
+
+
+def read_corpus(name: str, readers: dict[str, CorpusReader] | None = None) -> list[Example]:
+    """Read `READER:PATH` whole.
+
+    Args:
+        name: for example `e2e:../data/train.csv.gz`.
+        readers: the known readers; the built-in ones if omitted.
+
+    Raises:
+        UsageError: unknown reader, empty corpus, or a broken row (file and line are named).
+        MissingError: the file cannot be opened.
+    """
+    known = READERS if readers is None else readers
+    kind, separator, path = name.partition(":")
+    if not separator or not path:
+        raise UsageError(
+            f"corpus '{name}': expected READER:PATH", hint=f"readers: {', '.join(known)}"
+        )
+    if kind not in known:
+        raise UsageError(f"corpus '{name}': unknown reader '{kind}'", did_you_mean(kind, known))
+    examples = list(known[kind](Path(path).expanduser()))
+    if not examples:
+        raise UsageError(f"corpus '{name}': no texts in it")
+    return examples
