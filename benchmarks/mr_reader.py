@@ -55,9 +55,7 @@ def main() -> None:
         for field, c in counts.items():
             p, r = c["hit"] / max(c["said"], 1), c["hit"] / max(c["meant"], 1)
             f1, near = 2 * p * r / max(p + r, 1e-9), c["close"] / max(c["said"], 1)
-            print(
-                f"{field:17}{c['meant']:8}{c['said']:8}{p:8.2%}{r:8.2%}{f1:8.2%}{near:9.2%}"
-            )
+            print(f"{field:17}{c['meant']:8}{c['said']:8}{p:8.2%}{r:8.2%}{f1:8.2%}{near:9.2%}")
         for check in (mr.contradictions, mr.repetitions):
             rows = [check(example.text.split()) for example in examples]
             print(f"{check.__name__}: {sum(map(bool, rows)) / len(rows):.2%} of the texts")

@@ -6,7 +6,7 @@ so `family - friendly`, `family-friendly` and `Family friendly` are one phrase. 
 * PHRASES, the table of phrases that say a value outright (`sushi` says food=Japanese).
 * DEGREES, the words that rate or price a place by the word next to them (`low` in `low prices`,
   `low customer ratings`, `its rating is low`).
-* NEAR_WORDS and the rules of `_role`, which tell a `near` place from the place that is described.
+* NEAR_WORDS and the rules of `_set_roles`, which tell a `near` place from the place described.
 
 `has_value` is the plain measure, the value's own words. Paraphrases count in `read_mentions` and
 `right_field` only; the tables below are the full list of them.
@@ -82,11 +82,11 @@ PLACE_SPELLINGS: dict[str, tuple[str, ...]] = {
     "Yippee Noodle Bar": ("Yippee Noodle",),
 }
 
-# `(a|b)` is a choice and `[a|b]` one that may be left out; `WHO` stands for any of these.
+# `(a|b)` is a choice and `[a|b]` one that may be left out; the next four recur below.
 _WHO = "(family|child|kid|children|kids|families)"
 _MANY = "(children|families|kids|family)"
-_20, _25, _30 = "(20|twenty)", "(25|twenty five)", "(30|thirty)"
-_MONEY = "[pounds|euros|£]"
+_20 = "(£ 20|20 pounds|20|20 euros|20 £|£ 20 pounds|£ 20 euros|twenty pounds|twenty)"
+_30 = "(£ 30|30 pounds|30|30 euros|30 £|£ 30 pounds|£ 30 euros|thirty pounds|thirty)"
 
 PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "eatType": {
@@ -101,31 +101,31 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "Japanese": ("Japanese", "sushi"),
         "Chinese": ("Chinese",),
         "Indian": ("Indian",),
-        "Fast food": ("Fast food", "Fast - food", "fastfood", "[ham] burgers", "[French] fries"),
+        "Fast food": (
+            "Fast food", "Fast - food", "fastfood", "(burgers|hamburgers)", "[French] fries",
+        ),
     },
     "priceRange": {
         "cheap": (
             "cheap", "inexpensive", "low [-] cost", "cheaply", "cheaper", "low - end",
         ),
         "less than £ 20": (
-            f"(less than|under|below|lower than|cheaper than|up to|less then) [£] {_20} {_MONEY}",
-            f"[£] {_20} {_MONEY} (or|and) (less|under|below|lower)",
+            f"(less than|under|below|lower than|cheaper than|up to|less then) {_20}",
+            f"{_20} (or|and) (less|under|below|lower)",
         ),
-        "moderate": ("moderate", "moderately", "moderately expensive", "mid [-] (range|priced)", "middle [-] range"),
+        "moderate": ("mid [-] (range|priced)", "middle [-] range", "moderately expensive"),
         "£ 20 - 25": (
-            f"[£] {_20} [£|pounds|euros] [-|to|and|or] [£] {_25} {_MONEY}",
-            f"£ {_25}",
-            f"around £ {_20}",
+            "(£ 20|20|20 £|20 pounds) (-|to|and|or) (£ 25|25|25 £|25 pounds|£ 25 pounds|25 euros)",
+            "twenty [pounds] (to|-|and) twenty [-] five [pounds]", "£ 25", "around £ 20",
         ),
         "high": (
             "expensive", "pricey", "costly", "high [-] end", "upscale", "higher [-] end",
         ),
         "more than £ 30": (
             f"(more than|over|above|at least|more then|greater than|higher than|upwards of|"
-            f"starting at|start at|starts at|starting from|exceed|exceeding) [£] {_30} {_MONEY}",
-            f"[£] {_30} {_MONEY} (or|and) (more|up|above|over|higher)",
-            f"£ {_30} [+|plus]",
-            f"{_30} (pounds|euros)",
+            f"starting at|start at|starts at|starting from|exceed|exceeding) {_30}",
+            f"{_30} (or|and) (more|up|above|over|higher)",
+            "£ 30 [+|plus|pounds|euros]", "30 (pounds|euros|£)",
         ),
     },
     "customer rating": {
@@ -162,7 +162,7 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
             "with [your] [whole|entire] (kids|children|family)",
             "(bring|take) [the|your|a] [whole|entire] (kids|children|family|families)",
             "[for|of] all (ages|age groups)", "(kid|child|family) safe",
-            "kid s friendly", "child s friendly", "children s friendly",
+            "(kid|child|children) ' s friendly",
         ),
         "no": (
             f"not {_WHO} [-] friendly", f"non [-] {_WHO} [-] friendly",
@@ -170,7 +170,7 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
             "for adults", "adult [-] friendly", "adult [-] oriented", "adult", "adults", "mature",
             "no (kids|children|families)", f"not a {_WHO} [-] friendly",
             "family unfriendly", "unfriendly (to|for) (kids|families)",
-            f"{_WHO} [-] unfriendly", f"{_MANY} (are not|aren t|not) (welcome|allowed|permitted)",
+            f"{_WHO} [-] unfriendly", f"{_MANY} (are not|aren ' t|not) (welcome|allowed|permitted)",
             "without (children|kids)", "unsuitable for (children|families|kids)",
             "(child|kid) free", "children free",
         ),
@@ -201,16 +201,17 @@ DEGREES: dict[str, tuple[str | None, str | None]] = {
 _PRICE = _set("price prices priced pricing cost costs costing range ranges pricy")
 _RATING = _set(
     "rating ratings rated rate rates rank review reviews reviewed score scores scored feedback "
-    "satisfaction ranked ranking recommended regarded")
+    "satisfaction ranked ranking recommended regarded"
+)
 # Words that may stand between a degree and what it is about: `low customer rating`, and
 # `prices are in the low range`.
 _AFTER = _set("customer customers costumer consumer user overall food menu service by its")
 _BEFORE = _set(
     "is are was as at a an in the of very quite fairly rather pretty only just being from to has "
-    ": been it considered usually generally also its by customers customer ranges")
+    ": been it considered usually generally also its by customers customer ranges"
+)
 
-_NUMBER = _set(
-    "1 3 5 one three five star stars low high £ 20 30 more less over under above below")
+_NUMBER = _set("1 3 5 one three five star stars low high £ 20 30 more less over under above below")
 _VENUES = _set("restaurant pub coffee place eatery establishment food")
 
 # Values that may stand side by side in one text: `a low customer rating of 1 out of 5`.
@@ -225,7 +226,8 @@ SAME: tuple[frozenset[str], ...] = tuple(
 # A place is `near` after one of these, or after the second word of a pair (`across` ... `from`).
 NEAR_WORDS = _set(
     "near nearby by beside besides opposite alongside behind around bordering neighbouring "
-    "neighboring adjacent past outside close nearest facing neighbors neighbours along")
+    "neighboring adjacent past outside close nearest facing neighbors neighbours along"
+)
 NEAR_PAIRS: dict[str, frozenset[str]] = {
     "to": _set("next close closest adjacent near nearby proximity door opposite "
                     "closely neighbor neighbour neighbors convenient closer"),
@@ -236,21 +238,22 @@ NEAR_PAIRS: dict[str, frozenset[str]] = {
     "with": _set("close"),
 }  # fmt: skip
 _ARTICLES = _set("the a an both local popular famous well known restaurant pub hotel")
-_AREAS = (["area"], ["vicinity"], ["neighborhood"], ["neighbourhood"])
+_AREAS = _set("area vicinity neighborhood neighbourhood")
 # `by` after one of these is no place: `stop by X`, `food served by X`.
 _DOERS = _set("come stop drop swing served offered provided run owned made pass")
-_IS_A = {("is", "a"), ("is", "an")}
 _VERBS = _set("is serves offers has provides sells")
 _NEGATORS = _set("not non no never t cannot isnt nor neither doesnt hardly lacks lacking")
+# Beside `adults`: no word against children. Before `city centre`: the place is not in it.
 _BOTH = _set("and or both as")
 _AWAY = _set("outside from north south east west out outskirts")
 _STOPS = _set(". , ; ! ? but and with it")
 _DROPPED = frozenset("-\u2013\u2014'\u2018\u2019\"\u201c\u201d`()*")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[^\w\s]|_")
-# Capitalised words that open a sentence or stand after `near` without being a place.
+# No place ends with these, though they open a sentence or stand after `near` capitalised.
 _NO_PLACES = _set(
-    "it this that there they he she you we i its if food price prices here the a city kids "
-    "children families customers rating located situated northern")
+    "it this that there they he she you we i its if food price prices here the a city centre kids "
+    "children families customers rating located situated northern"
+)
 _SPELT = {"center": "centre", "centers": "centre"}
 
 
@@ -384,7 +387,7 @@ def _find(words: list[str]) -> list[_Found]:
                 continue
             end = at + len(phrase)
             entry: _Entry | None = (field, value)
-            if field == "degree" or (value == "moderate" and len(phrase) == 1):
+            if field == "degree":
                 entry = _degree(words, at)
             elif field == "familyFriendly" and value == "yes" and _negated(words, at):
                 entry = (field, "no")
@@ -414,14 +417,14 @@ def _cued(words: list[str], start: int, end: int) -> bool:
         i -= 1
     if i >= 0:
         pair = NEAR_PAIRS.get(words[i], frozenset())
-        if words[i] == "by" and words[i - 1] in _DOERS:
+        if words[i] == "by" and words[max(0, i - 1)] in _DOERS:
             return False
         if words[i] in NEAR_WORDS or pair.intersection(words[max(0, i - 4) : i]):
             return True
     after = words[end : end + 3]
     if after[:1] == ["nearby"] or after[:2] == ["is", "nearby"]:
         return [*words, "."][end + after.index("nearby") + 1] in _STOPS  # not `X nearby the Y`
-    return "in" in words[max(0, start - 2) : start] and after[:1] in _AREAS
+    return "in" in words[max(0, start - 2) : start] and bool(_AREAS.intersection(after[:1]))
 
 
 def _set_roles(words: list[str], found: list[_Found]) -> None:
@@ -444,7 +447,7 @@ def _set_roles(words: list[str], found: list[_Found]) -> None:
     best = min((_rank(f.value) for f in names), default=0)
     for f in names:
         opens = f.start == 0 or words[f.start - 1] == "."
-        subject = opens and tuple(words[f.end : f.end + 2]) in _IS_A
+        subject = opens and words[f.end : f.end + 2] in (["is", "a"], ["is", "an"])
         if _rank(f.value) > best and not subject:
             f.field = "near"
 
@@ -471,9 +474,9 @@ def _strangers(
         opening = not at and words[end : end + 1] and words[end] in _VERBS
         role = "near" if _cued(words, at, end) else "name"
         named = role == "near" or opening or (at and words[at - 1] in {"called", "named"})
-        if end > at and role in missing and named and words[at] not in _NO_PLACES:
+        if end > at and role in missing and named and words[end - 1] not in _NO_PLACES:
             missing.remove(role)
-            value = " ".join(dict.fromkeys(tokens[i] for i in owners[at:end]))
+            value = " ".join(tokens[i] for i in dict.fromkeys(owners[at:end]))
             yield _Found(role, value, at, end)
         at = max(end, at + 1)
 

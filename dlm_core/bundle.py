@@ -23,6 +23,8 @@ from dlm_core.errors import MissingError, did_you_mean
 from dlm_core.vocab import Vocab
 
 if TYPE_CHECKING:
+    import torch
+
     from dlm_core.model import DiffusionLM
 
 FORMAT = "dlm-bundle-1"
@@ -149,21 +151,45 @@ def write_weights(path: Path, tensors: dict[str, Any]) -> None:
     save_file({k: shrink(k, v) for k, v in tensors.items()}, path)
 
 
-def load_model(info: ModelInfo, device: str = "cpu") -> DiffusionLM:
-    """The model of a bundle, ready to sample: eval mode, no gradients for its weights.
+class Model:
+    """A bundle in memory: what `generate()` and the trainers of control heads work on.
 
-    Raises:
-        MissingError: the weights are missing, truncated or of another shape.
+    Attributes:
+        info: configuration, vocabulary and folder.
+        net: the DiffusionLM, in eval mode, its weights without gradients.
     """
-    from dlm_core.model import DiffusionLM
 
-    model = DiffusionLM(info.config, pad=info.vocab.pad, unk=info.vocab.unk)
-    weights_path = info.path / "model.safetensors"
-    try:
-        model.load_state_dict(read_weights(weights_path))
-    except RuntimeError as error:
-        raise MissingError(f"{weights_path} does not fit config.json: {error}") from error
-    return model.to(device).eval().requires_grad_(False)
+    def __init__(self, info: ModelInfo, net: DiffusionLM) -> None:
+        self.info = info
+        self.net = net.eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, name: str = "e2e", device: str = "cpu") -> Model:
+        """Load a bundle by embedded name, path or hub id.
+
+        Raises:
+            MissingError: it is missing, truncated, or of another shape or format.
+        """
+        from dlm_core.model import DiffusionLM
+
+        info = ModelInfo.read(name)
+        net = DiffusionLM(info.config, pad=info.vocab.pad, unk=info.vocab.unk)
+        weights_path = info.path / "model.safetensors"
+        try:
+            net.load_state_dict(read_weights(weights_path))
+        except RuntimeError as error:
+            raise MissingError(f"{weights_path} does not fit config.json: {error}") from error
+        return cls(info, net.to(device))
+
+    @property
+    def vocab(self) -> Vocab:
+        """The word vocabulary."""
+        return self.info.vocab
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.net.rounding_bias.device
 
 
 def save_bundle(
@@ -175,3 +201,8 @@ def save_bundle(
     (path / "config.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     vocab.save(path / "tokenizer.json")
     write_weights(path / "model.safetensors", model.state_dict())
+
+
+def load(name: str = "e2e", device: str = "cpu") -> Model:
+    """Short for `Model.load`."""
+    return Model.load(name, device)

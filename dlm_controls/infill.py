@@ -1,0 +1,117 @@
+"""infill:left=...,right=...: write what stands between two texts. Classifier-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from dlm_core.errors import SpecError, did_you_mean
+from dlm_core.spec import ControlSpec, Lengths, SpecValueError, Verdict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.guidance import BuildContext, Control, State
+
+
+class Infill(ControlSpec):
+    """Words between a left and a right text; both come back word for word."""
+
+    kind: ClassVar[str] = "infill"
+    examples: ClassVar[tuple[str, ...]] = (
+        "infill:left=The Mill is,right=near Burger King .",
+        "infill:left=The Mill,right=Burger King .,words=6",
+    )
+
+    left: str = ""
+    right: str = ""
+    words: int | None = Field(default=None, ge=1)
+    """Words to write; drawn from the lengths the model knows if omitted."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.left.split() and not self.right.split():
+            raise SpecValueError("both sides are empty", "give left=, right= or both")
+        return self
+
+    def body(self) -> str:
+        """Named fields; texts in quotes."""
+        parts = [f'{n}="{" ".join(getattr(self, n).split())}"' for n in ("left", "right")]
+        if self.words is not None:
+            parts.append(f"words={self.words}")
+        return ",".join(parts)
+
+    def check(self, info: ModelInfo) -> None:
+        """Every word of the context must be in the vocabulary: it has to come back."""
+        for side in ("left", "right"):
+            for word in getattr(self, side).split():
+                if word not in info.vocab:
+                    raise SpecError(
+                        f"control 'infill', field '{side}': the model does not know the word",
+                        source=getattr(self, side),
+                        span=_place(getattr(self, side), word),
+                        hint=did_you_mean(word, info.vocab.words[4:])
+                        + "; words and punctuation are separated by spaces",
+                    )
+
+    def lengths(self, info: ModelInfo) -> Lengths:
+        """Both sides and at least one word, or exactly `words`."""
+        context = len(self.left.split()) + len(self.right.split())
+        if self.words is None:
+            return Lengths(context + 1, None)
+        return Lengths(context + self.words, context + self.words)
+
+    def build(self, context: BuildContext) -> Control:
+        """Hold the known words at every step."""
+        vocab = context.vocab
+        return _InfillControl(tuple(vocab.encode(self.left)), tuple(vocab.encode(self.right)))
+
+    def verify(self, text: str) -> Verdict:
+        """Both sides word for word, with something between."""
+        words, left, right = text.split(), self.left.split(), self.right.split()
+        gap = len(words) - len(left) - len(right)
+        kept = words[: len(left)] == left and words[len(words) - len(right) :] == right
+        satisfied = kept and (gap == self.words if self.words is not None else gap >= 1)
+        return Verdict(satisfied, f"{gap} words between" if kept else "the context has changed")
+
+
+def _place(text: str, word: str) -> tuple[int, int]:
+    at = 0
+    for found in text.split():
+        at = text.index(found, at)
+        if found == word:
+            return at, at + len(found)
+        at += len(found)
+    return 0, len(text)
+
+
+@dataclass(frozen=True)
+class _InfillControl:
+    """Known words at both ends, as a hard constraint (`SupportsFixed`)."""
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    scope: ClassVar[str] = "position"
+
+    def fixed(self, lengths: Tensor, width: int) -> Tensor:
+        """Ids (B, width), -1 between the sides."""
+        import torch
+
+        ids = torch.full((len(lengths), width), -1, device=lengths.device)
+        ids[:, : len(self.left)] = torch.tensor(self.left, device=lengths.device)
+        for row, n in enumerate(lengths.tolist()):
+            ids[row, n - len(self.right) : n] = torch.tensor(self.right, device=lengths.device)
+        return ids
+
+    def log_prob(self, state: State) -> Tensor:
+        """Sum of log q_i of the known words, (B,)."""
+        ids = self.fixed(state.lengths, state.x_t.shape[1])
+        log_q = state.token_log_probs.gather(-1, ids.clamp(min=0)[..., None]).squeeze(-1)
+        return (log_q * (ids >= 0)).sum(-1)
+
+    def tilt(self, state: Any) -> Any:
+        """Nothing: the walk holds the words already."""
+        return state.token_log_probs

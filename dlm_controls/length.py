@@ -1,0 +1,77 @@
+"""length:12 or length:10-14: how many words a text has. Classifier-free."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from dlm_core.spec import ControlSpec, Lengths, SpecValueError, Verdict
+
+if TYPE_CHECKING:
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.guidance import BuildContext, Control
+
+_RANGE = re.compile(r"\s*(-?\d+)\s*(?:-|\.\.|to)\s*(-?\d+)\s*")
+
+
+class Length(ControlSpec):
+    """An exact number of words, or a range of them."""
+
+    kind: ClassVar[str] = "length"
+    positional: ClassVar[tuple[str, ...]] = ("words", "to")
+    examples: ClassVar[tuple[str, ...]] = ("length:12", "length:10-14")
+
+    words: int = Field(ge=1)
+    to: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.to is not None and self.to < self.words:
+            raise SpecValueError(
+                f"the range {self.words}-{self.to} is reversed", f"length:{self.to}-{self.words}"
+            )
+        return self
+
+    @classmethod
+    def fields_from_body(cls, body: str) -> dict[str, Any]:
+        """`12`, `10-14`, or named fields."""
+        if (match := _RANGE.fullmatch(body)) is not None:
+            return {"words": match[1], "to": match[2]}
+        fields = super().fields_from_body(body)
+        if not fields:
+            raise SpecValueError("how many words?", "for example length:12 or length:10-14")
+        return fields
+
+    def body(self) -> str:
+        """`12` or `10-14`."""
+        return str(self.words) if self.to is None else f"{self.words}-{self.to}"
+
+    def lengths(self, info: ModelInfo) -> Lengths:
+        """The range asked for."""
+        return Lengths(self.words, self.words if self.to is None else self.to)
+
+    def build(self, context: BuildContext) -> Control:
+        """The number of positions is set before sampling; nothing is left to steer."""
+        return Free()
+
+    def verify(self, text: str) -> Verdict:
+        """Count the words."""
+        count = len(text.split())
+        high = self.words if self.to is None else self.to
+        return Verdict(self.words <= count <= high, f"{count} words")
+
+
+class Free:
+    """A control met by construction: log p = 0, and no tilt."""
+
+    scope: ClassVar[str] = "position"
+
+    def log_prob(self, state: Any) -> Any:
+        """Zeros (B,), tied to the state so that a gradient exists."""
+        return state.token_log_probs.sum((1, 2)) * 0.0
+
+    def tilt(self, state: Any) -> Any:
+        """The rounding distribution as it is."""
+        return state.token_log_probs

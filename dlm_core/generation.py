@@ -1,0 +1,450 @@
+"""generate(): requests -> batches -> x_T .. x_0 -> words -> results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dlm_core.bundle import Model
+from dlm_core.config import GuidanceConfig, SamplingConfig
+from dlm_core.errors import DLMError, PluginError
+from dlm_core.guidance import (
+    LOG_FLOOR,
+    BuildContext,
+    Guard,
+    GuidedRows,
+    State,
+    fixed_words,
+    guide,
+    tilt,
+)
+from dlm_core.model import Prediction
+from dlm_core.noise import PerSampleNoise
+from dlm_core.plugins import Plugins, load_plugins
+from dlm_core.results import Result, report
+from dlm_core.sampling import Progress, ddim
+from dlm_core.spec import Controls, ControlSpec, Lengths, Term, Verdict, as_controls
+from dlm_core.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    StepCallback = Callable[[float, list[str]], None]
+    """(t, texts of x_0_hat) after a step."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """n texts under one set of controls; sample i of it has seed `seed + i`."""
+
+    controls: Controls = field(default_factory=Controls)
+    n: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A request whose controls are built and checked."""
+
+    request: Request
+    guards: tuple[Guard, ...]
+    lengths: Lengths
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One text to make."""
+
+    owner: int
+    seed: int
+    words: int
+
+
+def generate(
+    model: Model | str = "e2e",
+    controls: Controls | ControlSpec | Iterable[ControlSpec] | None = None,
+    n: int = 1,
+    seed: int = 0,
+    *,
+    sampling: SamplingConfig | None = None,
+    guidance: GuidanceConfig | None = None,
+    batch_size: int = 64,
+    verify: bool = True,
+    plugins: Plugins | None = None,
+    progress: Progress | None = None,
+    on_step: StepCallback | None = None,
+) -> list[Result]:
+    """Generate n texts.
+
+    Args:
+        model: a loaded model, or the name or path of a bundle.
+        controls: `Semantic(food="Japanese") + 0.5 * Length(12)`, one spec, several, or None.
+        n: how many texts.
+        seed: text i has seed + i and depends on nothing else of the call but controls and settings.
+        sampling: sampler, steps, clamping.
+        guidance: mode and its settings.
+        batch_size: texts walked together; changes memory and speed, not the texts.
+        verify: also judge each text by its controls' verdicts.
+        plugins: who provides the controls (named in reports); loaded on demand if omitted.
+        progress: called with (steps done, steps in all).
+        on_step: called with t and the current words of x_0_hat, for watching.
+
+    Raises:
+        SpecError, UnsatisfiableError: the controls ask what the model cannot do.
+        MissingError: a bundle or a trained head is missing.
+        PluginError: a control broke the protocol.
+    """
+    request = Request(as_controls(controls), n, seed)
+    batches = generate_batches(
+        model,
+        [request],
+        sampling=sampling,
+        guidance=guidance,
+        batch_size=batch_size,
+        verify=verify,
+        plugins=plugins,
+        progress=progress,
+        on_step=on_step,
+    )
+    return [result for batch in batches for _, result in batch]
+
+
+def generate_batches(
+    model: Model | str,
+    requests: Sequence[Request],
+    *,
+    sampling: SamplingConfig | None = None,
+    guidance: GuidanceConfig | None = None,
+    batch_size: int = 64,
+    verify: bool = True,
+    plugins: Plugins | None = None,
+    progress: Progress | None = None,
+    on_step: StepCallback | None = None,
+) -> Iterator[list[tuple[int, Result]]]:
+    """Walk many requests, of different controls, in shared batches.
+
+    Yields:
+        after each batch, its (index of the request, result), in order of requests and seeds, so
+        that nothing finished is lost when a later batch fails.
+    """
+    if isinstance(model, str):
+        model = Model.load(model)
+    sampling = sampling or SamplingConfig()
+    guidance = guidance or GuidanceConfig()
+    plugins = plugins or load_plugins()
+    prepared = [prepare(model, request, plugins) for request in requests]
+    samples = [
+        _Sample(owner, seed, _draw_words(model, p.lengths, seed))
+        for owner, p in enumerate(prepared)
+        for seed in range(p.request.seed, p.request.seed + p.request.n)
+    ]
+    batches = [samples[i : i + batch_size] for i in range(0, len(samples), batch_size)]
+
+    for number, batch in enumerate(batches):
+        done, total = number * sampling.steps, len(batches) * sampling.steps
+        walk = _Walk(model, prepared, batch, sampling, guidance, on_step)
+        words = walk.run(
+            None if progress is None else lambda k, _, done=done: progress(done + k, total)  # type: ignore[misc]
+        )
+        log_probs = walk.final_log_probs(words)
+        results = []
+        for row, sample in enumerate(batch):
+            owner = prepared[sample.owner]
+            tokens = model.vocab.tokens(words[row, : sample.words].tolist())
+            text = " ".join(tokens)
+            reports = [
+                report(
+                    term.label,
+                    term.weight,
+                    log_probs[row][k],
+                    _verdict(term, text, guard) if verify else Verdict(None, "not asked for"),
+                    guard.plugin,
+                )
+                for k, (term, guard) in enumerate(
+                    zip(owner.request.controls.terms, owner.guards, strict=True)
+                )
+            ]
+            results.append(
+                (
+                    sample.owner,
+                    Result(
+                        text=text,
+                        tokens=tokens,
+                        seed=sample.seed,
+                        controls=reports,
+                        signature=signature(
+                            model, owner.request.controls, sampling, guidance, sample.seed
+                        ),
+                    ),
+                )
+            )
+        yield results
+
+
+def prepare(model: Model, request: Request, plugins: Plugins) -> _Prepared:
+    """Check a request against the model and build its controls.
+
+    Raises:
+        SpecError, UnsatisfiableError, MissingError: as `ControlSpec.check` and `build` do.
+        PluginError: `build` raised something else.
+    """
+    lengths = request.controls.check(model.info)
+    context = BuildContext(model)
+    guards = []
+    for term in request.controls.terms:
+        owner = plugins.origin("control", term.spec.kind)
+        try:
+            control = term.spec.build(context)
+        except DLMError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"control '{term.label}' from {owner or 'an unknown plugin'} failed at build: "
+                f"{type(error).__name__}: {error}",
+                "DLM_DEBUG=1 shows the traceback",
+            ) from error
+        if not callable(getattr(control, "log_prob", None)):
+            raise PluginError(
+                f"control '{term.label}' from {owner or 'an unknown plugin'}: build() returned "
+                f"{type(control).__name__}, which has no log_prob"
+            )
+        guards.append(Guard(control, term.weight, term.label, owner))
+    return _Prepared(request, tuple(guards), lengths)
+
+
+def _draw_words(model: Model, lengths: Lengths, seed: int) -> int:
+    """How many words the text of `seed` has: the training distribution, restricted to `lengths`."""
+    high = min(lengths.high or model.info.max_words, model.info.max_words)
+    counts = model.net.length_counts.detach().cpu().double()[lengths.low : high + 1]
+    # A small share everywhere, so that a length never seen in training can be asked for.
+    weights = (counts + 1e-6).cumsum(0)
+    u = PerSampleNoise([seed], "length").uniform().double().item()
+    return lengths.low + int(torch.searchsorted(weights, u * weights[-1]))
+
+
+def _verdict(term: Term, text: str, guard: Guard) -> Verdict:
+    try:
+        return term.spec.verify(text)
+    except DLMError as error:  # a package is missing: say so, keep the text
+        return Verdict(None, error.message + (f" ({error.hint})" if error.hint else ""))
+    except Exception as error:
+        raise PluginError(
+            f"control '{term.label}' from {guard.plugin or 'an unknown plugin'} failed at verify: "
+            f"{type(error).__name__}: {error}",
+            "DLM_DEBUG=1 shows the traceback",
+        ) from error
+
+
+def signature(
+    model: Model,
+    controls: Controls,
+    sampling: SamplingConfig,
+    guidance: GuidanceConfig,
+    seed: int,
+) -> str:
+    """One line that names everything a text depends on."""
+    parts = [
+        f"dlm:{VERSION}",
+        f"model:{model.info.sha256[:8]}",
+        f"sampler:{sampling.sampler}",
+        f"steps:{sampling.steps}",
+    ]
+    sampling_rest = sampling.model_dump(exclude={"sampler", "steps"}, exclude_defaults=True)
+    parts += [f"{k}:{v}" for k, v in sampling_rest.items()]
+    if controls.terms:
+        parts.append(f"guidance:{guidance.mode}")
+        rest = guidance.model_dump(exclude={"mode"}, exclude_defaults=True)
+        parts += [f"{k}:{v}" for k, v in rest.items()]
+    parts += [f"c:{term}" for term in controls.terms]
+    return "|".join([*parts, f"seed:{seed}"])
+
+
+class _Walk:
+    """One batch on its way from x_T to x_0.
+
+    The canvas is what the denoiser sees: the words alone (`prior`), or START, words, END, PAD...
+    (`padded`). Controls always see the words alone.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        prepared: Sequence[_Prepared],
+        batch: Sequence[_Sample],
+        sampling: SamplingConfig,
+        guidance: GuidanceConfig,
+        on_step: StepCallback | None,
+    ) -> None:
+        self.model, self.net = model, model.net
+        self.sampling, self.guidance = sampling, guidance
+        self.on_step = on_step
+        device = model.device
+        self.seeds = tuple(s.seed for s in batch)
+        self.words = torch.tensor([s.words for s in batch], device=device)  # (B,)
+        self.noise = PerSampleNoise(self.seeds, device=device)
+        config = self.net.config
+        self.padded = config.length_mode == "padded"
+        self.offset = 1 if self.padded else 0
+        self.longest = int(self.words.max())
+        self.width = config.max_len if self.padded else self.longest
+        self.lengths = torch.full_like(self.words, self.width) if self.padded else self.words
+        groups = {
+            owner: [row for row, s in enumerate(batch) if s.owner == owner]
+            for owner in sorted({s.owner for s in batch})
+        }
+        self.owners = [(slice(r[0], r[-1] + 1), prepared[o].guards) for o, r in groups.items()]
+        self.groups = [GuidedRows(rows, guards) for rows, guards in self.owners if guards]
+        free = not self.groups and self.padded
+        self.allowed, self.fixed = self._canvas(free)
+        self.previous: Tensor | None = None
+
+    def _canvas(self, free: bool) -> tuple[Tensor, Tensor]:
+        """Words that may be produced (V,) bool, and ids fixed from the start (B, width), -1 free."""
+        vocab = self.model.vocab
+        allowed = torch.ones(len(vocab), dtype=torch.bool, device=self.model.device)
+        allowed[vocab.unk] = False
+        fixed = torch.full((len(self.words), self.width), -1, device=self.model.device)
+        if free:  # the paper's unconditional sampling: START, END and PAD are words like others
+            return allowed, fixed
+        allowed[[vocab.start, vocab.end, vocab.pad]] = False
+        if self.padded:
+            position = torch.arange(self.width, device=self.model.device)
+            end = (self.words + 1)[:, None]
+            fixed = torch.where(position > end, vocab.pad, fixed)
+            fixed = torch.where(position == end, vocab.end, fixed)
+            fixed[:, 0] = vocab.start
+        inner = fixed_words(self.groups, self.words, self.longest)
+        window = fixed[:, self.offset : self.offset + self.longest]
+        fixed[:, self.offset : self.offset + self.longest] = torch.where(inner >= 0, inner, window)
+        return allowed, fixed
+
+    def _window(self, x: Tensor) -> Tensor:
+        """The word positions of a canvas tensor."""
+        return x[:, self.offset : self.offset + self.longest]
+
+    def _randn(self) -> Tensor:
+        # Always max_len positions, so that a sample's draws do not depend on its batch's width.
+        config = self.net.config
+        return self.noise.normal(config.max_len, config.embedding_dim)[:, : self.width]
+
+    def _predict(self, x_t: Tensor, t: Tensor) -> Prediction:
+        """The denoiser's prediction with forbidden words out and fixed words in."""
+        predicted = self.net.predict(x_t, t, self.lengths, self.previous)
+        log_q = predicted.token_log_probs.masked_fill(~self.allowed, -torch.inf)
+        log_q = F.log_softmax(log_q, dim=-1).clamp(min=LOG_FLOOR)
+        if bool((self.fixed >= 0).any()):
+            one_hot = torch.full_like(log_q, LOG_FLOOR)
+            one_hot.scatter_(-1, self.fixed.clamp(min=0)[..., None], 0.0)
+            log_q = torch.where((self.fixed >= 0)[..., None], one_hot, log_q)
+        return Prediction(log_q.exp() @ self.net.embedding_matrix, log_q)
+
+    def _state(self, x_t: Tensor, t: Tensor, predict: Callable[[], Prediction]) -> State:
+        def words_only() -> Prediction:
+            p = predict()
+            return Prediction(self._window(p.x_0_hat), self._window(p.token_log_probs))
+
+        return State(
+            self._window(x_t),
+            t,
+            self.net.schedule.alpha_bar(t),
+            self.words,
+            self.net.embedding_matrix,
+            words_only,
+            self.seeds,
+        )
+
+    def _active(self, t: Tensor) -> bool:
+        return bool(self.groups) and self.guidance.t_min <= float(t[0]) <= self.guidance.t_max
+
+    def _denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """x_0_hat after control (posterior mode) and clamping."""
+        predicted = self._predict(x_t, t)
+        log_q = predicted.token_log_probs
+        if self.guidance.mode == "posterior" and self._active(t):
+            tilted = tilt(self._state(x_t, t, lambda: predicted), self.groups)
+            log_q = log_q.clone()
+            log_q[:, self.offset : self.offset + self.longest] = tilted
+            if bool((self.fixed >= 0).any()):
+                hard = (self.fixed >= 0)[..., None]
+                log_q = torch.where(hard, predicted.token_log_probs, log_q)
+        self.log_q = log_q
+        mean = log_q.exp() @ self.net.embedding_matrix
+        self.previous = mean
+        if self.on_step is not None:
+            self.on_step(float(t[0]), self._texts(log_q.argmax(-1)))
+        if not self.sampling.clamp or float(t[0]) > self.sampling.clamp_start:
+            return mean
+        return self.net.embed(self._pick(log_q))
+
+    def _pick(self, log_q: Tensor) -> Tensor:
+        """The word the clamp snaps to, (B, L): the likeliest, or drawn at a temperature."""
+        temperature = self.sampling.temperature
+        if temperature == 0:
+            return log_q.argmax(-1)
+        gumbel = self.noise.gumbel(self.net.config.max_len, log_q.shape[-1])[:, : self.width]
+        return (log_q / temperature + gumbel).argmax(-1)
+
+    def _guide(self, x_s: Tensor, s: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+        if not self._active(s):
+            return x_s
+        return guide(
+            x_s,
+            mean,
+            var,
+            lambda x: self._state(x, s, lambda: self._predict(x, s)),
+            self.groups,
+            self.guidance,
+        )
+
+    @torch.no_grad()
+    def run(self, progress: Progress | None = None) -> Tensor:
+        """Word ids (B, longest) of the finished texts."""
+        sampling = self.sampling
+        ddim(
+            self._denoise,
+            self._randn(),
+            self.net.schedule.timesteps(sampling.steps, sampling.spacing),
+            self.net.schedule,
+            self._randn,
+            1.0 if sampling.sampler == "ancestral" else sampling.eta,
+            self._guide if self.guidance.mode == "paper" and self.groups else None,
+            progress,
+        )
+        words = self.log_q.argmax(-1)  # rounding: argmax p(w | x_0) (§4.2)
+        return self._window(words)
+
+    @torch.no_grad()
+    def final_log_probs(self, words: Tensor) -> list[list[float]]:
+        """log p(c | words) of each control of each sample: the state is the text without noise."""
+        one_hot = F.one_hot(words, len(self.model.vocab)).float()
+        log_q = one_hot.log().clamp(min=LOG_FLOOR)
+        embedding = self.net.embedding_matrix
+        x_0 = F.embedding(words, embedding)
+        t = torch.full((len(words),), 1.0 / self.net.config.train_steps, device=words.device)
+        state = State(
+            x_0,
+            t,
+            self.net.schedule.alpha_bar(t),
+            self.words,
+            embedding,
+            lambda: Prediction(x_0, log_q),
+            self.seeds,
+        )
+        out: list[list[float]] = []
+        for rows, guards in self.owners:
+            values = [guard.log_prob(state.rows(rows)).tolist() for guard in guards]
+            out += [list(sample) for sample in zip(*values, strict=True)] or [
+                [] for _ in range(rows.stop - rows.start)
+            ]
+        return out
+
+    def _texts(self, words: Tensor) -> list[str]:
+        window = self._window(words).tolist()
+        return [
+            self.model.vocab.decode(row[:n]) for row, n in zip(window, self.words.tolist(), strict=True)
+        ]

@@ -1,0 +1,377 @@
+"""Steering: what a control sees (State), what it is asked (Control), and how its answer moves a step.
+
+Two modes, one protocol (`log_prob(state) -> (B,)`):
+
+`posterior`
+    The leaf is the rounding distribution q_i(w) of x_0_hat. For log p(c) multilinear in q, the
+    exact posterior marginals are  p(w_i = w | c) = q_i(w) + d log p(c) / d logit_i(w),  so that
+    one backward pass through the control alone, none through the denoiser, conditions the step.
+`paper`
+    The leaf is x_{t-1}: K Adagrad steps up  sum_k w_k log p(c_k | x_{t-1}) + lambda log p(x_{t-1} |
+    x_t)  (§5.1), differentiated through whatever the control reads.
+
+Shapes: B batch, L word positions, D word-vector width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dlm_core.bundle import Model, ModelInfo, read_weights
+from dlm_core.config import GuidanceConfig
+from dlm_core.errors import DLMError, MissingError, PluginError
+from dlm_core.model import Prediction
+from dlm_core.noise import PerSampleNoise
+from dlm_core.vocab import Vocab
+
+LOG_FLOOR = -40.0
+"""No word is impossible: log q_i(w) is never below this, so that a control can always be met."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a control may look at in one step.
+
+    Attributes:
+        x_t: (B, L, D). In `paper` mode it requires grad.
+        t: (B,), the time of x_t in [0, 1]; 0 is least noise.
+        alpha_bar: (B,).
+        lengths: (B,), words each text has; positions after them are padding.
+        embedding: (V, D), word vectors.
+        predict: gives x_0_hat and the rounding distribution on first use.
+        seeds: (B,), for draws that must be the same at every step (`gumbel`).
+    """
+
+    x_t: Tensor
+    t: Tensor
+    alpha_bar: Tensor
+    lengths: Tensor
+    embedding: Tensor
+    predict: Callable[[], Prediction] = field(repr=False)
+    seeds: tuple[int, ...] = ()
+
+    @cached_property
+    def _prediction(self) -> Prediction:
+        return self.predict()
+
+    @property
+    def x_0_hat(self) -> Tensor:
+        """(B, L, D), the estimate of x_0; costs one denoiser call, shared by all controls."""
+        return self._prediction.x_0_hat
+
+    @property
+    def token_log_probs(self) -> Tensor:
+        """(B, L, V), log q_i(w), the rounding distribution of x_0_hat."""
+        return self._prediction.token_log_probs
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """(B, L) bool, True where a word stands."""
+        return torch.arange(self.x_t.shape[1], device=self.x_t.device) < self.lengths[:, None]
+
+    def gumbel(self, name: str, *shape: int) -> Tensor:
+        """Standard Gumbels (B, *shape), the same at every step of one generation.
+
+        With them `argmax(log p + gumbel)` draws a latent choice (where a phrase goes, say) from its
+        posterior without flickering from step to step.
+        """
+        return PerSampleNoise(self.seeds, name, self.x_t.device).gumbel(*shape)
+
+    def with_log_probs(self, token_log_probs: Tensor) -> State:
+        """The same state with another rounding distribution; x_0_hat becomes its mean."""
+        x_0_hat = token_log_probs.exp() @ self.embedding
+        return State(
+            self.x_t,
+            self.t,
+            self.alpha_bar,
+            self.lengths,
+            self.embedding,
+            lambda: Prediction(x_0_hat, token_log_probs),
+            self.seeds,
+        )
+
+    def rows(self, rows: slice) -> State:
+        """The state of some samples."""
+        return State(
+            self.x_t[rows],
+            self.t[rows],
+            self.alpha_bar[rows],
+            self.lengths[rows],
+            self.embedding,
+            lambda: Prediction(self.x_0_hat[rows], self.token_log_probs[rows]),
+            self.seeds[rows],
+        )
+
+
+@runtime_checkable
+class Control(Protocol):
+    """A constraint c, ready to be asked for log p(c | x_t)."""
+
+    def log_prob(self, state: State) -> Tensor:
+        """(B,), differentiable in what it reads of the state; samples must not mix."""
+        ...
+
+
+@runtime_checkable
+class SupportsTilt(Protocol):
+    """A control that knows its posterior better than one gradient does."""
+
+    def tilt(self, state: State) -> Tensor:
+        """log q'_i(w) given c, (B, L, V), from `state.token_log_probs`."""
+        ...
+
+
+@runtime_checkable
+class SupportsFixed(Protocol):
+    """A hard constraint on words: held at every step, in both modes."""
+
+    def fixed(self, lengths: Tensor, width: int) -> Tensor:
+        """Word ids (B, width) that must stand, -1 where free."""
+        ...
+
+
+@dataclass(frozen=True)
+class FunctionControl:
+    """A control from a function of the state.
+
+    Attributes:
+        function: log p(c | state), (B,).
+        multilinear: p(c) is multilinear in q_i(w), so its gradient gives exact marginals.
+        scope: `position` controls act on each word alone and are applied before `sentence` ones,
+            which then see their effect.
+    """
+
+    function: Callable[[State], Tensor]
+    multilinear: bool = False
+    scope: Literal["position", "sentence"] = "sentence"
+
+    def log_prob(self, state: State) -> Tensor:
+        """(B,)."""
+        return self.function(state)
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What `ControlSpec.build` gets."""
+
+    model: Model
+
+    @property
+    def info(self) -> ModelInfo:
+        """Configuration, vocabulary and folder of the model."""
+        return self.model.info
+
+    @property
+    def vocab(self) -> Vocab:
+        """The word vocabulary."""
+        return self.model.vocab
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self.model.device
+
+    def control(
+        self,
+        function: Callable[[State], Tensor],
+        *,
+        multilinear: bool = False,
+        scope: Literal["position", "sentence"] = "sentence",
+    ) -> FunctionControl:
+        """Make a control from a function of the state (see `FunctionControl`)."""
+        return FunctionControl(function, multilinear, scope)
+
+    def head_weights(self, kind: str) -> tuple[Path, dict[str, Tensor]]:
+        """Folder and tensors of the head that `dlm train control KIND` stored in the bundle.
+
+        Raises:
+            MissingError: this bundle has no such head.
+        """
+        folder = self.info.head_path(kind)
+        if not (folder / "config.json").is_file():
+            raise MissingError(
+                f"model '{self.info.path.name}' has no trained head for control '{kind}'",
+                f"dlm train control {kind} --model {self.info.path} --corpus READER:PATH",
+            )
+        return folder, read_weights(folder / "head.safetensors")
+
+
+@dataclass
+class Guard:
+    """A control in use: its weight, its name, and the checks that turn a fault into a PluginError."""
+
+    control: Control
+    weight: float
+    label: str
+    plugin: str
+
+    def log_prob(self, state: State) -> Tensor:
+        """`control.log_prob`, checked: shape (B,), finite."""
+        value = self._call(self.control.log_prob, state)
+        self._check(value, (state.x_t.shape[0],), "log_prob", state)
+        return value
+
+    def tilt(self, state: State) -> Tensor:
+        """log q' given the control at its weight, (B, L, V), normalised."""
+        log_q = state.token_log_probs
+        if isinstance(self.control, SupportsTilt):
+            tilted = self._call(self.control.tilt, state)
+            self._check(tilted, tuple(log_q.shape), "tilt", state)
+        else:
+            tilted = self._tilt_by_gradient(state)
+        if self.weight != 1.0:
+            tilted = log_q + self.weight * (tilted.clamp(min=LOG_FLOOR) - log_q)
+        return F.log_softmax(tilted.clamp(min=LOG_FLOOR), dim=-1)
+
+    def _tilt_by_gradient(self, state: State) -> Tensor:
+        """log q' from one backward pass through the control.
+
+        With G_i(w) = d log p(c) / d logit_i(w) / q_i(w), p(c | w_i = w) / p(c) = 1 + G_i(w)
+        exactly if p(c) is multilinear in q. Otherwise that is its first-order estimate, and where G
+        is negative exp(G), which has the same slope, keeps the ratio positive.
+        """
+        log_q = state.token_log_probs.detach()
+        with torch.enable_grad():
+            logits = log_q.clone().requires_grad_()
+            value = self.log_prob(state.with_log_probs(F.log_softmax(logits, dim=-1)))
+            if not value.requires_grad:
+                self._fail("log_prob does not depend on the state: it has no gradient", state)
+            (gradient,) = torch.autograd.grad(value.sum(), logits)
+        ratio = gradient / log_q.exp()
+        if not bool(gradient.isfinite().all()):
+            self._fail("its gradient is not finite", state)
+        if getattr(self.control, "multilinear", False):
+            log_ratio = torch.log1p(ratio.clamp(min=-1 + 1e-12))
+        else:
+            log_ratio = torch.where(ratio > 0, torch.log1p(ratio.clamp(min=0)), ratio)
+        return log_q + log_ratio
+
+    def _call(self, function: Callable[[State], Tensor], state: State) -> Tensor:
+        try:
+            return function(state)
+        except DLMError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{self._name} failed at t={float(state.t[0]):.3f}: {type(error).__name__}: {error}",
+                "DLM_DEBUG=1 shows the traceback",
+            ) from error
+
+    def _check(self, value: object, shape: tuple[int, ...], what: str, state: State) -> None:
+        if not isinstance(value, Tensor):
+            self._fail(f"{what} returned {type(value).__name__}, expected a tensor", state)
+        elif tuple(value.shape) != shape:
+            self._fail(f"{what} returned shape {tuple(value.shape)}, expected {shape}", state)
+        elif bool(value.isnan().any()) or (what == "log_prob" and not bool(value.isfinite().all())):
+            self._fail(f"{what} returned NaN or infinity", state)
+
+    def _fail(self, what: str, state: State) -> None:
+        raise PluginError(f"{self._name} failed at t={float(state.t[0]):.3f}: {what}")
+
+    @property
+    def _name(self) -> str:
+        owner = f" from {self.plugin}" if self.plugin else ""
+        return f"control '{self.label}'{owner}"
+
+
+@dataclass(frozen=True)
+class GuidedRows:
+    """The controls of one request and the rows of the batch they steer."""
+
+    rows: slice
+    guards: tuple[Guard, ...]
+
+    def ordered(self) -> list[Guard]:
+        """Controls on single words first: the others then see the words these leave possible."""
+        return sorted(
+            self.guards, key=lambda g: getattr(g.control, "scope", "sentence") != "position"
+        )
+
+
+def tilt(state: State, groups: Sequence[GuidedRows]) -> Tensor:
+    """Condition the rounding distribution on every control, one after the other: (B, L, V).
+
+    Exact for position-wise controls; a sentence-wise one is exact given those before it.
+    """
+    log_q = state.token_log_probs
+    out = log_q.clone()
+    for group in groups:
+        part = state.rows(group.rows)
+        for guard in group.ordered():
+            part = part.with_log_probs(guard.tilt(part))
+        out[group.rows] = part.token_log_probs
+    return out
+
+
+def fixed_words(groups: Sequence[GuidedRows], lengths: Tensor, width: int) -> Tensor:
+    """Word ids every hard constraint asks for, (B, width), -1 where free.
+
+    Raises:
+        PluginError: a control returned another shape.
+    """
+    out = torch.full((len(lengths), width), -1, device=lengths.device)
+    for group in groups:
+        for guard in group.guards:
+            if isinstance(guard.control, SupportsFixed):
+                ids = guard.control.fixed(lengths[group.rows], width)
+                out[group.rows] = torch.where(ids >= 0, ids, out[group.rows])
+    return out
+
+
+def guide(
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    make_state: Callable[[Tensor], State],
+    groups: Sequence[GuidedRows],
+    config: GuidanceConfig,
+) -> Tensor:
+    """K gradient steps on x_{t-1} (paper mode, §5.1).
+
+    Maximises, for each sample, sum_k w_k log p(c_k | x) + fluency * log N(x; mean, var).
+
+    Args:
+        x: (B, L, D), drawn from N(mean, var).
+        mean, var: of the step, (B, L, D) and (B, 1, 1).
+        make_state: the state of a given x.
+        groups: controls and their rows.
+        config: K, rate, optimiser and fluency weight.
+    """
+    x = x.detach().clone()
+    squares = torch.zeros_like(x)
+    var = var.clamp(min=1e-8)
+    for _ in range(config.guidance_steps):
+        with torch.enable_grad():
+            leaf = x.clone().requires_grad_()
+            state = make_state(leaf)
+            total = torch.zeros((), device=x.device)
+            for group in groups:
+                part = state.rows(group.rows)
+                for guard in group.guards:
+                    total = total + guard.weight * guard.log_prob(part).sum()
+            # log N up to a constant; differentiating the batch sum keeps samples independent
+            total = total - config.fluency * ((leaf - mean).square() / (2 * var)).sum()
+            (gradient,) = torch.autograd.grad(total, leaf)
+        if config.optimizer == "sign":
+            step = gradient.sign()
+        else:
+            squares = squares + gradient.square()
+            step = gradient / (squares.sqrt() + 1e-10)
+        x = x + config.guidance_lr * step
+    return x
+
+
+def log_any(log_probs: Tensor, dim: int = -1) -> Tensor:
+    """log(1 - prod(1 - p)): the probability that at least one independent event happens."""
+    none = torch.log1p(-log_probs.exp().clamp(max=1 - 1e-7)).sum(dim)
+    return torch.log(-torch.expm1(none).clamp(max=-1e-38))
+
+

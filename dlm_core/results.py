@@ -1,0 +1,64 @@
+"""What `generate()` gives back. Light: imports no torch."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from dlm_core.spec import Verdict
+
+
+class ControlReport(BaseModel):
+    """How one control fared in one text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: str
+    weight: float
+    log_prob: float | None
+    """log p(c | words) under the control itself."""
+    satisfied: bool | None
+    """The text-side verdict; None where it could not be judged (`detail` says why)."""
+    detail: str = ""
+    score: float | None = None
+    parts: dict[str, bool] | None = None
+    plugin: str = ""
+
+
+class Result(BaseModel):
+    """One generated text and everything needed to make it again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    tokens: list[str]
+    seed: int
+    controls: list[ControlReport] = []
+    signature: str = ""
+    rank: int | None = None
+    score: float | None = None
+
+    @property
+    def verdicts(self) -> dict[str, bool | None]:
+        """Spec -> satisfied."""
+        return {c.spec: c.satisfied for c in self.controls}
+
+    @property
+    def satisfied(self) -> bool:
+        """Every control that could be judged holds."""
+        return all(c.satisfied is not False for c in self.controls)
+
+
+def report(
+    spec: str, weight: float, log_prob: float | None, verdict: Verdict, plugin: str
+) -> ControlReport:
+    """Join a control's log-probability and its verdict."""
+    return ControlReport(
+        spec=spec,
+        weight=weight,
+        log_prob=log_prob,
+        satisfied=verdict.satisfied,
+        detail=verdict.detail,
+        score=verdict.share,
+        parts=dict(verdict.parts) if verdict.parts is not None else None,
+        plugin=plugin,
+    )
