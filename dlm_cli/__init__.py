@@ -1,1 +1,1 @@
-"""The `dlm` command line."""
+"""The `dlm` command line: parse, call, print. Importing it costs no torch."""

@@ -1,3 +1,87 @@
-from dlm_cli.app import app
+"""The entry of `dlm`: runs the app and turns every error into one message and an exit code."""
 
-app()
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+
+import typer
+
+from dlm_cli.app import build
+from dlm_cli.output import stderr
+from dlm_core.errors import DLMError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `dlm` and return its exit code (see `dlm_core.errors` for their meaning).
+
+    Args:
+        argv: the words after `dlm`; those of this process if omitted.
+    """
+    args = sys.argv[1:] if argv is None else list(argv)
+    try:
+        code = build(args)(args, prog_name="dlm", standalone_mode=False)
+        sys.stdout.flush()
+    except DLMError as error:
+        return _fail(error.message, error.hint, error.exit_code)
+    except typer.TyperException as error:
+        return _usage_error(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        return _reader_left()
+    except SystemExit as stop:
+        # Typer and rich end the process this way when the reader of a pipe has left.
+        if isinstance(stop.__context__, BrokenPipeError):
+            return _reader_left()
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+        hint = "a smaller --batch-size needs less memory" if memory else None
+        return _fail(
+            f"{type(error).__name__}: {text[0] if text else 'no message'}",
+            hint or "DLM_DEBUG=1 shows the traceback",
+            DLMError.exit_code,
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, hint: str | None, code: int) -> int:
+    if os.environ.get("DLM_DEBUG") == "1":
+        traceback.print_exc()
+    stderr(f"error: {message}")
+    if hint:
+        stderr(f"hint: {hint}")
+    return code
+
+
+def _usage_error(error: typer.TyperException) -> int:
+    """A wrong command line, told as every other error; Typer's near options become the hint."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "dlm"
+    near = getattr(error, "possibilities", None)
+    message = error.message if near else error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help itself; printed already with rich
+        print(message, end="\n" if message else "")
+        return error.exit_code
+    message = message.replace("Value error, ", "").replace(": Input ", ": ").strip().rstrip(".")
+    message, found, suggestion = message.partition(". Did you mean ")
+    if near or found:
+        hint = f"did you mean {near[0]}?" if near else f"did you mean {suggestion}"
+    else:
+        hint = f"{command} --help shows what it takes"
+    return _fail(message[:1].lower() + message[1:], hint, error.exit_code)
+
+
+def _reader_left() -> int:
+    """`dlm ... | head`: not an error; what Python still wants to flush goes nowhere."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no real file: in a test, say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

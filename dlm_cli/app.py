@@ -1,20 +1,109 @@
-"""The Typer app: every command of `dlm`."""
+"""The Typer app: which commands there are, and where each lives.
+
+Only the module of the command that is asked for is imported; the others stand by name and summary,
+so that `dlm --help` stays quick however much the commands need.
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
 import typer
 
-from dlm_cli import train
 
-app = typer.Typer(
-    name="dlm",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+@dataclass(frozen=True)
+class Command:
+    """A command, or a group of them: `dlm_cli.NAME` holds it as `command` or `app`."""
+
+    name: str
+    summary: str
+    group: bool
+    panel: str
+
+
+COMMANDS = (
+    Command("generate", "Generate texts under controls.", False, "Use"),
+    Command("controls", "List, show and check controls.", True, "Use"),
+    Command("models", "List and show models.", True, "Use"),
+    Command("train", "Train a Diffusion-LM, or the head of a control.", True, "Extend"),
+    Command("plugins", "List plugins and what is wrong with them.", True, "Extend"),
+    Command("env", "Show versions, device and settings, for a bug report.", False, "Extend"),
 )
-app.add_typer(train.app, name="train")
 
 
-@app.callback()
-def root() -> None:
+def examples(*lines: str) -> str:
+    """An epilog of examples, one a line."""
+    return "\n".join(["Examples", *(f"  {line}" for line in lines)])
+
+
+def group(summary: str) -> typer.Typer:
+    """A group of commands."""
+    return typer.Typer(no_args_is_help=True, help=summary, rich_markup_mode="rich")
+
+
+def build(argv: Sequence[str] | None = None) -> typer.Typer:
+    """The app, ready to run `argv`.
+
+    Args:
+        argv: decides which command is imported; all are if omitted, or to complete in a shell.
+    """
+    app = typer.Typer(
+        name="dlm",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=examples(
+            "dlm generate -n 4 -c length:12",
+            "dlm generate -c semantic:food=Japanese -c length:10-14 --format jsonl",
+            "dlm controls show semantic",
+        ),
+    )
+    app.callback()(_root)
+    everything = argv is None or "_DLM_COMPLETE" in os.environ
+    wanted = next((word for word in argv or () if not word.startswith("-")), None)
+    for command in COMMANDS:
+        if not (everything or command.name == wanted):
+            app.command(command.name, help=command.summary, rich_help_panel=command.panel)(
+                _elsewhere
+            )
+            continue
+        module = importlib.import_module(f"dlm_cli.{command.name}")
+        if command.group:
+            app.add_typer(module.app, name=command.name, rich_help_panel=command.panel)
+        else:
+            app.command(command.name, epilog=module.EPILOG, rich_help_panel=command.panel)(
+                module.command
+            )
+    return app
+
+
+def _elsewhere() -> None:
+    """Stands for a command that this process does not run."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from dlm_core.version import VERSION
+
+        typer.echo(f"dlm {VERSION}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            metavar="",
+            callback=_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
     """Controllable text generation with Diffusion-LM."""

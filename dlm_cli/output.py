@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from dlm_core.errors import DLMError, UsageError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -14,11 +20,106 @@ def stderr(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def progress_bar(name: str, total: int) -> tqdm[None]:
+def warn(message: str, hint: str | None = None) -> None:
+    """Something the person should know that stops nothing."""
+    stderr(f"warning: {message}")
+    if hint:
+        stderr(f"hint: {hint}")
+
+
+def print_json(value: Any) -> None:
+    """A value as readable JSON on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:
+    """Rows in aligned columns on stdout."""
+    lines = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
+
+
+def progress_bar(name: str, total: int, hidden: bool = False) -> tqdm[None]:
     """A bar with ETA on stderr, drawn only on a terminal."""
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=name, dynamic_ncols=True, leave=False, disable=None)
+    return tqdm(
+        total=total, desc=name, dynamic_ncols=True, leave=False, disable=True if hidden else None
+    )
+
+
+def require_folder(path: Path, option: str) -> None:
+    """Check that the folder `path` is there or can be made, before a long run needs it.
+
+    Raises:
+        UsageError: it cannot be made or written into.
+    """
+    import tempfile
+
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"option '{option}': cannot write into {path} ({error.strerror or error})",
+            "choose a folder you may write into",
+        ) from error
+
+
+class ResultFile:
+    """Where results go: stdout, or a file that keeps its old content until the first result."""
+
+    def __init__(self, stream: TextIO, path: Path | None) -> None:
+        self._stream, self.path = stream, path
+        self.written = False
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Write lines and flush, so that a later failure loses none of them.
+
+        Raises:
+            DLMError: the file took no more.
+        """
+        try:
+            if self.path is not None and not self.written and self.path.is_file():
+                self._stream.truncate(0)
+            self.written = True
+            self._stream.write("".join(f"{line}\n" for line in lines))
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            place = f"option '--output': {self.path}" if self.path else "stdout"
+            raise DLMError(f"{place}: cannot write ({error.strerror or error})") from error
+
+
+@contextmanager
+def open_results(path: Path | None) -> Iterator[ResultFile]:
+    """Open `--output` (None and `-` are stdout).
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    if path is None or str(path) == "-":
+        yield ResultFile(sys.stdout, None)
+        return
+    new = not path.exists()
+    try:
+        stream = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"option '--output': cannot write {path} ({error.strerror or error})",
+            "choose a file in a folder that exists and that you may write into",
+        ) from error
+    results = ResultFile(stream, path)
+    try:
+        yield results
+    finally:
+        with suppress(OSError):  # what could not be flushed was an error before
+            stream.close()
+        if new and not results.written:
+            path.unlink(missing_ok=True)
 
 
 def pick_device(name: str) -> str:
@@ -29,17 +130,18 @@ def pick_device(name: str) -> str:
     """
     import torch
 
-    from dlm_core.errors import UsageError
-
     if name == "auto":
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, device=name).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        if reason.startswith("Expected one of"):  # followed by every device torch ever had
+            reason = "no such device"
         raise UsageError(
-            f"option '--device': '{name}' cannot be used here ({str(error).splitlines()[0]})",
+            f"option '--device': '{name}' cannot be used here ({reason})",
             "auto, cpu, cuda, cuda:1 or mps",
         ) from error
     return name

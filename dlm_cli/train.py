@@ -3,52 +3,119 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Train a Diffusion-LM, or the head of a control.")
+from dlm_cli.app import examples, group
+from dlm_cli.options import Corpus, Device, Model, PluginFiles
+from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dlm_core.bundle import Model as LoadedModel
+    from dlm_core.corpora import Example
+    from dlm_core.spec import ControlSpec
+
+app = group("Train a Diffusion-LM, or the head of a control.")
 
 
-@app.command("lm")
+@app.command(
+    "lm",
+    epilog=examples(
+        "dlm train lm --corpus e2e:train.csv.gz --valid e2e:valid.csv.gz --out runs/e2e",
+        "dlm train lm --corpus text:mine.txt --config mine.toml --out runs/mine --resume",
+    ),
+)
 def train_lm(
-    corpus: Annotated[
-        str, typer.Option(metavar="READER:PATH", help="Training texts, e2e:train.csv.gz say.")
+    corpus: Corpus,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for checkpoints, curves and the bundle.",
+            rich_help_panel="Output",
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and the bundle.")],
     valid: Annotated[
         str | None,
-        typer.Option(metavar="READER:PATH", help="Validation texts; held out of --corpus if omitted."),
+        typer.Option(
+            metavar="READER:PATH",
+            help="Validation texts; held out of --corpus if omitted.",
+            rich_help_panel="Data",
+        ),
     ] = None,
+    plugin: PluginFiles = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML of training settings; defaults are the embedded model's.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TOML of training settings; defaults are the embedded model's.",
+            rich_help_panel="Training",
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue exactly from DIR.")] = False,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Overrides the config's.")] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INT", min=1, help="Overrides the config's.", rich_help_panel="Training"
+        ),
+    ] = None,
     stop_after: Annotated[
-        int | None, typer.Option(min=1, help="Leave a checkpoint and stop at this step.")
+        int | None,
+        typer.Option(
+            metavar="INT",
+            min=1,
+            help="Leave a checkpoint and stop at this step.",
+            rich_help_panel="Training",
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    compile: Annotated[bool, typer.Option("--compile", help="Compile the denoiser.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            metavar="",
+            help="Continue exactly from the checkpoint in --out.",
+            rich_help_panel="Training",
+        ),
+    ] = False,
+    device: Device = "auto",
+    compile: Annotated[
+        bool,
+        typer.Option(
+            "--compile", metavar="", help="Compile the denoiser.", rich_help_panel="Model"
+        ),
+    ] = False,
 ) -> None:
-    """Train a Diffusion-LM on a corpus and write a bundle."""
-    from dlm_cli.output import pick_device, progress_bar, stderr
+    """Train a Diffusion-LM on a corpus and write a bundle.
+
+    Ctrl-C leaves a checkpoint that --resume continues from, bit for bit.
+    """
+    from dlm_cli.plugins import load
     from dlm_core.config import TrainConfig, load_toml
     from dlm_core.corpora import read_corpus
-    from dlm_core.training import Callbacks, Trainer
-    from dlm_core.vocab import Vocab
+    from dlm_core.errors import UsageError
 
+    readers = load(plugin).corpora
     data = load_toml(config) if config else {}
     if max_steps is not None:
         data["max_steps"] = max_steps
-    texts = [e.text for e in read_corpus(corpus)]
-    if valid is not None:
-        valid_texts = [e.text for e in read_corpus(valid)]
-    else:
-        every = max(2, len(texts) // 1000)
-        valid_texts = texts[::every]
-        texts = [t for i, t in enumerate(texts) if i % every]
     settings = TrainConfig.read(data, str(config or "defaults"))
+    if not resume and (out / "checkpoint").exists():
+        raise UsageError(
+            f"option '--out': {out} holds the checkpoint of another run",
+            "add --resume to continue it, or choose another folder",
+        )
+    require_folder(out, "--out")
+    texts = [e.text for e in read_corpus(corpus, readers)]
+    if valid is not None:
+        valid_texts = [e.text for e in read_corpus(valid, readers)]
+    else:
+        texts, valid_texts = _hold_out(texts)
+
+    from dlm_core.training import Callbacks, Trainer
+    from dlm_core.vocab import Vocab
+
     vocab = Vocab.build(texts, settings.min_count)
     model = settings.model.model_copy(update={"vocab_size": len(vocab)})
     settings = settings.model_copy(update={"model": model})
@@ -67,6 +134,7 @@ def train_lm(
                 bar.set_postfix(loss=f"{metrics['loss']:.3f}", ce=f"{metrics['anchor']:.3f}")
 
         def on_eval(step: int, metrics: dict[str, float], samples: list[str]) -> None:
+            bar.clear()
             stderr(f"step {step}: validation cross-entropy {metrics['valid_anchor']:.3f}")
             for text in samples:
                 stderr(f"  | {text}")
@@ -74,5 +142,107 @@ def train_lm(
         result = trainer.run(Callbacks(on_step, on_eval), stop_after)
     if result.finished:
         stderr(f"wrote the bundle {out}")
-    else:
-        stderr(f"stopped at step {result.step}; continue with --resume")
+        return
+    stderr(f"stopped at step {result.step}; continue with --resume")
+    if result.step < goal:  # Ctrl-C
+        raise typer.Exit(130)
+
+
+@app.command(
+    "control",
+    epilog=examples(
+        "dlm train control semantic --model e2e --corpus e2e:train.csv.gz",
+        "dlm train control pos --model runs/mine --corpus text:mine.txt --steps 500",
+    ),
+)
+def train_control(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="A control with a head to train.")],
+    corpus: Corpus,
+    model: Model = "e2e",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the head; controls/KIND in the model's folder if omitted.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INT", min=1, help="The control decides if omitted.", rich_help_panel="Training"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INT", help="The control decides if omitted.", rich_help_panel="Training"
+        ),
+    ] = None,
+    device: Device = "auto",
+    plugin: PluginFiles = None,
+) -> None:
+    """Train the head of a control on a corpus and store it in the model's bundle."""
+    from dlm_cli.controls import trainable
+    from dlm_cli.plugins import find_control, load
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.corpora import read_corpus
+    from dlm_core.errors import UsageError
+
+    plugins = load(plugin)
+    cls = find_control(plugins, kind)
+    if not trainable(cls):
+        others = sorted(k for k, other in plugins.controls.items() if trainable(other))
+        raise UsageError(
+            f"control '{kind}' has no head to train: it works with any model as it is",
+            f"controls with a head: {', '.join(others)}",
+        )
+    folder = out or ModelInfo.read(model).head_path(kind)
+    require_folder(folder, "--out")
+    examples_ = read_corpus(corpus, plugins.corpora)
+
+    from dlm_core.bundle import Model as LoadedModel
+
+    loaded = LoadedModel.load(model, pick_device(device))
+    options = {"steps": steps, "seed": seed}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    figures = _train_head(cls, loaded, examples_, folder, plugins.origin("control", kind), chosen)
+    for name, value in figures.items():
+        stderr(f"{name}: {value:.4f}")
+    stderr(f"wrote {folder}")
+
+
+def _hold_out(texts: list[str]) -> tuple[list[str], list[str]]:
+    """About a thousand texts for validation, evenly from the corpus; the rest for training."""
+    every = max(2, len(texts) // 1000)
+    return [t for i, t in enumerate(texts) if i % every], texts[::every]
+
+
+def _train_head(
+    cls: type[ControlSpec],
+    model: LoadedModel,
+    corpus: Sequence[Example],
+    out: Path,
+    owner: str,
+    options: dict[str, Any],
+) -> dict[str, float]:
+    from dlm_core.errors import DLMError, PluginError
+
+    with progress_bar(f"training {cls.kind}", options.get("steps", 0)) as bar:
+
+        def on_step(step: int, steps: int, loss: float) -> None:
+            bar.total = steps
+            bar.update(step - bar.n)
+            if step % 20 == 0:
+                bar.set_postfix(loss=f"{loss:.3f}")
+
+        try:
+            return cls.train(model, corpus, out, on_step=on_step, **options)
+        except DLMError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"control '{cls.kind}' from {owner} failed at train: "
+                f"{type(error).__name__}: {error}",
+                "DLM_DEBUG=1 shows the traceback",
+            ) from error

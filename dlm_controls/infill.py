@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dlm_core.errors import SpecError, did_you_mean
 from dlm_core.spec import ControlSpec, Lengths, SpecValueError, Verdict
@@ -31,6 +31,11 @@ class Infill(ControlSpec):
     words: int | None = Field(default=None, ge=1)
     """Words to write; drawn from the lengths the model knows if omitted."""
 
+    @field_validator("left", "right")
+    @classmethod
+    def _tidy(cls, text: str) -> str:
+        return " ".join(text.split())
+
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if not self.left.split() and not self.right.split():
@@ -38,8 +43,10 @@ class Infill(ControlSpec):
         return self
 
     def body(self) -> str:
-        """Named fields; texts in quotes."""
-        parts = [f'{n}="{" ".join(getattr(self, n).split())}"' for n in ("left", "right")]
+        """Named fields; texts in quotes, or JSON where a text has quotes of its own."""
+        if '"' in self.left + self.right:
+            return super().body()
+        parts = [f'{n}="{getattr(self, n)}"' for n in ("left", "right")]
         if self.words is not None:
             parts.append(f"words={self.words}")
         return ",".join(parts)

@@ -187,10 +187,10 @@ class _PosControl:
         if sum(self.gaps) > 1:
             p = state.token_log_probs.detach().exp() @ self.tagger.lexicon_log_probs().exp()
             cost = -p.clamp(min=1e-9).log()[..., items.clamp(min=0)]  # (B, L, items)
-            cost = cost.masked_fill(items < 0, 0.0).tolist()
+            costs = cost.masked_fill(items < 0, 0.0).tolist()
         for row, n in enumerate(state.lengths.tolist()):
             if sum(self.gaps) > 1:
-                aligned = align(cost[row][:n], self.gaps)
+                aligned = align(costs[row][:n], self.gaps)
             else:
                 aligned = align([[0.0] * len(self.items)] * n, self.gaps)
             if aligned is not None:

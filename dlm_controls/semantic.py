@@ -149,7 +149,11 @@ class Semantic(ControlSpec):
         if not any(p.bonus == 0.0 for p in phrases):
             phrases = [_Phrase(p.ids, p.value, 0.0) for p in phrases]
         return _SemanticControl(
-            tagger, tagger.labels.index(self.mr_field), tuple(phrases), f"semantic:{self.body()}"
+            tagger,
+            tagger.labels.index(self.mr_field),
+            tuple(phrases),
+            f"semantic:{self.body()}",
+            max(128, context.info.config.max_len),  # draws do not depend on the batch's width
         )
 
     def verify(self, text: str) -> Verdict:
@@ -230,6 +234,7 @@ class _SemanticControl:
     label: int
     phrases: tuple[_Phrase, ...]
     name: str
+    places: int
     scope: ClassVar[str] = "sentence"
 
     def scores(self, state: State) -> Tensor:
@@ -277,7 +282,7 @@ class _SemanticControl:
 
         log_q = state.token_log_probs
         scores = self.scores(state)  # (B, R, L)
-        gumbel = state.gumbel(self.name, len(self.phrases), 128)[..., : scores.shape[-1]]
+        gumbel = state.gumbel(self.name, len(self.phrases), self.places)[..., : scores.shape[-1]]
         best = (scores + gumbel).flatten(1).argmax(-1)  # (B,)
         out = log_q.clone()
         for row, choice in enumerate(best.tolist()):

@@ -173,9 +173,9 @@ def train_tagger(
     optimizer = torch.optim.AdamW(tagger.parameters(), lr=lr, weight_decay=0.01)
     generator = torch.Generator().manual_seed(seed)
     for step in range(steps):
-        rows = batches[step]
-        words, lengths = collate([[w for w, _ in row] for row in rows], model.vocab.pad)  # type: ignore[misc]
-        target, _ = collate([[k for _, k in row] for row in rows], -100)  # type: ignore[misc]
+        rows: Any = batches[step]  # of (word, tag) pairs
+        words, lengths = collate([[w for w, _ in row] for row in rows], model.vocab.pad)
+        target, _ = collate([[k for _, k in row] for row in rows], -100)
         k = uniform_times(model.info.config.train_steps, len(rows), generator)
         t = k.float() / model.info.config.train_steps
         loss = _loss(model, tagger, words, target, lengths, t, generator)
@@ -186,12 +186,12 @@ def train_tagger(
             group["lr"] = lr * min(1.0, (step + 1) / 50) * (1 - step / steps)
         optimizer.step()
         if on_step is not None:
-            on_step(step + 1, steps, float(loss))
+            on_step(step + 1, steps, loss.item())
     tagger.eval()
     figures = _accuracy(model, tagger, texts[-held:], tags[-held:])
     out.mkdir(parents=True, exist_ok=True)
     write_weights(out / "head.safetensors", tagger.state_dict())
-    config = {"labels": list(labels), "settings": tagger.settings, "figures": figures}
+    config: dict[str, Any] = {"labels": list(labels), "settings": tagger.settings, "figures": figures}
     config |= {"steps": steps, "seed": seed, **(extra or {})}
     (out / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return figures

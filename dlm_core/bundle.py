@@ -90,6 +90,8 @@ class ModelInfo:
             raise MissingError(f"{config_path}: {error}") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise MissingError(f"{config_path} is not of format {FORMAT}: not a dlm bundle")
+        if not isinstance(data.get("model"), dict):
+            raise MissingError(f"{config_path}: key 'model' is missing")
         config = ModelConfig.read(data["model"], str(config_path))
         vocab = Vocab.load(path / "tokenizer.json")
         if len(vocab) != config.vocab_size:

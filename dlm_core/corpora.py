@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,7 @@ def read_e2e(path: Path) -> Iterator[Example]:
                     yield Example(" ".join(row["ref"].split()), parse_mr(row["mr"]))
                 except ValueError as error:
                     raise _broken(path, rows.line_num, f"column 'mr': {error}") from error
-        except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise _broken(path, rows.line_num + 1, str(error)) from error
 
 
@@ -86,7 +87,7 @@ def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(stream, 1):
                 if line.strip():
                     yield number, line
-        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise _broken(path, number + 1, str(error)) from error
 
 
@@ -110,22 +111,33 @@ def read_jsonl(path: Path) -> Iterator[Example]:
 
 
 def read_roc(path: Path) -> Iterator[Example]:
-    """ROCStories: one JSON array a line whose first entry is the story, or an object with `text`.
+    """ROCStories: one JSON array a line whose first entry is the story, or an object.
 
-    The other keys of an object (`cased`) are kept as fields.
+    An object has a string `text` or a list `sentences`; its other keys (`cased`) become fields.
     """
     for number, line in _read_lines(path):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise _broken(path, number, f"not JSON: {error}") from error
-        if isinstance(row, list) and row and isinstance(row[0], str):
-            yield Example(" ".join(row[0].split()))
-        elif isinstance(row, dict) and isinstance(row.get("text"), str):
-            fields = {k: str(v) for k, v in row.items() if k != "text"}
-            yield Example(" ".join(row["text"].split()), fields)
-        else:
-            raise _broken(path, number, 'expected ["story"] or {"text": "story"}')
+        text = _story(row)
+        if text is None:
+            expected = '["story"], {"text": "story"} or {"sentences": ["...", ...]}'
+            raise _broken(path, number, f"expected {expected}")
+        keys = row if isinstance(row, dict) else {}
+        fields = {k: str(v) for k, v in keys.items() if k not in ("text", "sentences")}
+        yield Example(" ".join(text.split()), fields)
+
+
+def _story(row: object) -> str | None:
+    if isinstance(row, dict) and isinstance(row.get("sentences"), list):
+        sentences = row["sentences"]
+        return " ".join(sentences) if all(isinstance(s, str) for s in sentences) else None
+    if isinstance(row, dict):
+        text = row.get("text")
+    else:
+        text = row[0] if isinstance(row, list) and row else None
+    return text if isinstance(text, str) else None
 
 
 READERS: dict[str, CorpusReader] = {

@@ -44,7 +44,9 @@ class Block(nn.Module):
             (time + self.modulation)[:, :, None, :].unbind(1)  # each (B, 1, H)
         )
         h = F.layer_norm(x, (hidden,)) * (1 + scale_a) + shift_a  # (B, L, H)
-        qkv = self.qkv(h).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        # No -1 here or below: a process of a group may get an empty batch, where it is ambiguous.
+        width = hidden // self.heads
+        qkv = self.qkv(h).view(batch, length, 3, self.heads, width).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(
             qkv[0], qkv[1], qkv[2], attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
         )  # (B, heads, L, H / heads)
@@ -108,7 +110,7 @@ class Transformer(nn.Module):
         left = torch.arange(length, device=x.device)
         right = (lengths[:, None] - 1 - left).clamp(min=0)  # (B, L)
         h = self.inputs(x) + self.from_left(left) + self.from_right(right)  # (B, L, H)
-        modulation = self.time(sinusoid(t, self.hidden)).view(-1, 6, self.hidden)  # (B, 6, H)
+        modulation = self.time(sinusoid(t, self.hidden)).view(len(t), 6, self.hidden)  # (B, 6, H)
         mask = None
         if not bool((lengths == length).all()):  # one length: no mask, the fast attention kernel
             mask = (left < lengths[:, None])[:, None, None, :]  # (B, 1, 1, L)

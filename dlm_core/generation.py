@@ -63,6 +63,8 @@ class _Sample:
     owner: int
     seed: int
     words: int
+    free: bool = False
+    """START, END and PAD are words like others, and the text ends where END falls."""
 
 
 def generate(
@@ -139,7 +141,7 @@ def generate_batches(
     plugins = plugins or load_plugins()
     prepared = [prepare(model, request, plugins) for request in requests]
     samples = [
-        _Sample(owner, seed, _draw_words(model, p.lengths, seed))
+        _Sample(owner, seed, _draw_words(model, p, seed), _is_free(model, p))
         for owner, p in enumerate(prepared)
         for seed in range(p.request.seed, p.request.seed + p.request.n)
     ]
@@ -155,7 +157,7 @@ def generate_batches(
         results = []
         for row, sample in enumerate(batch):
             owner = prepared[sample.owner]
-            tokens = model.vocab.tokens(words[row, : sample.words].tolist())
+            tokens = model.vocab.tokens(_to_end(words[row, : sample.words].tolist(), model))
             text = " ".join(tokens)
             reports = [
                 report(
@@ -217,8 +219,24 @@ def prepare(model: Model, request: Request, plugins: Plugins) -> _Prepared:
     return _Prepared(request, tuple(guards), lengths)
 
 
-def _draw_words(model: Model, lengths: Lengths, seed: int) -> int:
-    """How many words the text of `seed` has: the training distribution, restricted to `lengths`."""
+def _is_free(model: Model, prepared: _Prepared) -> bool:
+    """The paper's unconditional sampling: a padded model finds the length itself."""
+    return model.info.config.length_mode == "padded" and not prepared.guards
+
+
+def _to_end(ids: list[int], model: Model) -> list[int]:
+    """The ids before the first END."""
+    return ids[: ids.index(model.vocab.end)] if model.vocab.end in ids else ids
+
+
+def _draw_words(model: Model, prepared: _Prepared, seed: int) -> int:
+    """How many words the text of `seed` has: the training distribution, within the controls'.
+
+    As many as fit where the model finds the length itself.
+    """
+    lengths = prepared.lengths
+    if _is_free(model, prepared):
+        return model.info.max_words
     high = min(lengths.high or model.info.max_words, model.info.max_words)
     counts = model.net.length_counts.detach().cpu().double()[lengths.low : high + 1]
     # A small share everywhere, so that a length never seen in training can be asked for.
@@ -299,25 +317,26 @@ class _Walk:
         }
         self.owners = [(slice(r[0], r[-1] + 1), prepared[o].guards) for o, r in groups.items()]
         self.groups = [GuidedRows(rows, guards) for rows, guards in self.owners if guards]
-        free = not self.groups and self.padded
-        self.allowed, self.fixed = self._canvas(free)
+        self.free = torch.tensor([s.free for s in batch], device=device)  # (B,)
+        self.allowed, self.fixed = self._canvas()
         self.previous: Tensor | None = None
 
-    def _canvas(self, free: bool) -> tuple[Tensor, Tensor]:
-        """Words that may be produced (V,) bool, and ids fixed from the start (B, width), -1 free."""
+    def _canvas(self) -> tuple[Tensor, Tensor]:
+        """Words that may be produced, (B, 1, V), and ids fixed from the start, (B, width), or -1."""
         vocab = self.model.vocab
-        allowed = torch.ones(len(vocab), dtype=torch.bool, device=self.model.device)
-        allowed[vocab.unk] = False
+        shape = (len(self.words), 1, len(vocab))
+        allowed = torch.ones(shape, dtype=torch.bool, device=self.model.device)
+        allowed[..., vocab.unk] = False
+        for word in (vocab.start, vocab.end, vocab.pad):
+            allowed[..., word] = self.free[:, None]
         fixed = torch.full((len(self.words), self.width), -1, device=self.model.device)
-        if free:  # the paper's unconditional sampling: START, END and PAD are words like others
-            return allowed, fixed
-        allowed[[vocab.start, vocab.end, vocab.pad]] = False
         if self.padded:
             position = torch.arange(self.width, device=self.model.device)
             end = (self.words + 1)[:, None]
             fixed = torch.where(position > end, vocab.pad, fixed)
             fixed = torch.where(position == end, vocab.end, fixed)
             fixed[:, 0] = vocab.start
+            fixed[self.free] = -1
         inner = fixed_words(self.groups, self.words, self.longest)
         window = fixed[:, self.offset : self.offset + self.longest]
         fixed[:, self.offset : self.offset + self.longest] = torch.where(inner >= 0, inner, window)
@@ -446,5 +465,6 @@ class _Walk:
     def _texts(self, words: Tensor) -> list[str]:
         window = self._window(words).tolist()
         return [
-            self.model.vocab.decode(row[:n]) for row, n in zip(window, self.words.tolist(), strict=True)
+            self.model.vocab.decode(_to_end(row[:n], self.model))
+            for row, n in zip(window, self.words.tolist(), strict=True)
         ]

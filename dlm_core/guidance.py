@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NoReturn, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -213,10 +213,12 @@ class Guard:
     label: str
     plugin: str
 
-    def log_prob(self, state: State) -> Tensor:
-        """`control.log_prob`, checked: shape (B,), finite."""
+    def log_prob(self, state: State, needs_gradient: bool = False) -> Tensor:
+        """`control.log_prob`, checked: shape (B,), finite, and differentiable if asked."""
         value = self._call(self.control.log_prob, state)
         self._check(value, (state.x_t.shape[0],), "log_prob", state)
+        if needs_gradient and not value.requires_grad:
+            self._fail("log_prob does not depend on the state: it has no gradient", state)
         return value
 
     def tilt(self, state: State) -> Tensor:
@@ -241,10 +243,11 @@ class Guard:
         log_q = state.token_log_probs.detach()
         with torch.enable_grad():
             logits = log_q.clone().requires_grad_()
-            value = self.log_prob(state.with_log_probs(F.log_softmax(logits, dim=-1)))
-            if not value.requires_grad:
-                self._fail("log_prob does not depend on the state: it has no gradient", state)
-            (gradient,) = torch.autograd.grad(value.sum(), logits)
+            tilting = state.with_log_probs(F.log_softmax(logits, dim=-1))
+            value = self.log_prob(tilting, needs_gradient=True)
+            (gradient,) = torch.autograd.grad(value.sum(), logits, allow_unused=True)
+        if gradient is None:
+            self._fail("log_prob does not read token_log_probs or x_0_hat: no gradient", state)
         ratio = gradient / log_q.exp()
         if not bool(gradient.isfinite().all()):
             self._fail("its gradient is not finite", state)
@@ -253,6 +256,23 @@ class Guard:
         else:
             log_ratio = torch.where(ratio > 0, torch.log1p(ratio.clamp(min=0)), ratio)
         return log_q + log_ratio
+
+    def fixed(self, control: SupportsFixed, lengths: Tensor, width: int) -> Tensor:
+        """`control.fixed`, checked: word ids of shape (B, width)."""
+        try:
+            ids = control.fixed(lengths, width)
+        except DLMError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{self._name} failed at fixed: {type(error).__name__}: {error}",
+                "DLM_DEBUG=1 shows the traceback",
+            ) from error
+        shape = (len(lengths), width)
+        if not isinstance(ids, Tensor) or tuple(ids.shape) != shape or ids.is_floating_point():
+            found = f"{ids.dtype} {tuple(ids.shape)}" if isinstance(ids, Tensor) else type(ids)
+            raise PluginError(f"{self._name}: fixed returned {found}, expected word ids {shape}")
+        return ids
 
     def _call(self, function: Callable[[State], Tensor], state: State) -> Tensor:
         try:
@@ -273,7 +293,7 @@ class Guard:
         elif bool(value.isnan().any()) or (what == "log_prob" and not bool(value.isfinite().all())):
             self._fail(f"{what} returned NaN or infinity", state)
 
-    def _fail(self, what: str, state: State) -> None:
+    def _fail(self, what: str, state: State) -> NoReturn:
         raise PluginError(f"{self._name} failed at t={float(state.t[0]):.3f}: {what}")
 
     @property
@@ -321,7 +341,7 @@ def fixed_words(groups: Sequence[GuidedRows], lengths: Tensor, width: int) -> Te
     for group in groups:
         for guard in group.guards:
             if isinstance(guard.control, SupportsFixed):
-                ids = guard.control.fixed(lengths[group.rows], width)
+                ids = guard.fixed(guard.control, lengths[group.rows], width)
                 out[group.rows] = torch.where(ids >= 0, ids, out[group.rows])
     return out
 
@@ -348,6 +368,9 @@ def guide(
     x = x.detach().clone()
     squares = torch.zeros_like(x)
     var = var.clamp(min=1e-8)
+    steered = torch.zeros_like(x)  # rows without controls stay where they are
+    for group in groups:
+        steered[group.rows] = 1.0
     for _ in range(config.guidance_steps):
         with torch.enable_grad():
             leaf = x.clone().requires_grad_()
@@ -356,10 +379,13 @@ def guide(
             for group in groups:
                 part = state.rows(group.rows)
                 for guard in group.guards:
-                    total = total + guard.weight * guard.log_prob(part).sum()
+                    total = total + guard.weight * guard.log_prob(part, needs_gradient=True).sum()
             # log N up to a constant; differentiating the batch sum keeps samples independent
-            total = total - config.fluency * ((leaf - mean).square() / (2 * var)).sum()
+            total = total - config.fluency * (steered * (leaf - mean).square() / (2 * var)).sum()
             (gradient,) = torch.autograd.grad(total, leaf)
+        if not bool(gradient.isfinite().all()):
+            labels = ", ".join(guard._name for group in groups for guard in group.guards)
+            raise PluginError(f"the gradient at t={float(state.t[0]):.3f} is not finite: {labels}")
         if config.optimizer == "sign":
             step = gradient.sign()
         else:

@@ -187,8 +187,11 @@ def _load_one(plugins: Plugins, origin: Origin, load: Callable[[], Any]) -> None
     stage = "import"
     plugin = None
     try:
-        plugin = load()
+        loaded = load()
         stage = "register"
+        if plugins.manager.is_registered(loaded):
+            raise ValueError(f"{loaded!r} is already loaded under another name")
+        plugin = loaded
         plugins.manager.register(plugin, name=f"{origin.distribution}:{origin.name}")
         others = [p for p in plugins.manager.get_plugins() if p is not plugin]
         staged = _Staged(plugins)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dlm_core.corpora import Example
     from dlm_core.guidance import BuildContext, Control
 
-_WEIGHT = re.compile(r"@(\d+(?:\.\d*)?|\.\d+)$")
+_WEIGHT = re.compile(r"@((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)$")
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,10 @@ class Term:
     source: str | None = None
 
     def __str__(self) -> str:
-        suffix = "" if self.weight == self.spec.default_weight else f"@{self.weight:g}"
-        return f"{self.spec}{suffix}"
+        if self.weight == self.spec.default_weight:
+            return str(self.spec)
+        short = f"{self.weight:g}"  # six digits, where they say it all
+        return f"{self.spec}@{short if float(short) == self.weight else repr(self.weight)}"
 
     @property
     def label(self) -> str:
@@ -190,7 +192,10 @@ class Controls:
 
     __rmul__ = __mul__
 
-    def __iter__(self) -> Any:
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.terms))
+
+    def __iter__(self) -> Iterator[Term]:
         return iter(self.terms)
 
     def __len__(self) -> int:
@@ -254,7 +259,9 @@ def split_body(body: str, names: tuple[str, ...], positional: tuple[str, ...]) -
     Raises:
         ValueError: more positionals than the control has, or a field twice.
     """
-    starts = list(re.finditer(rf"(?:^|,)\s*({'|'.join(map(re.escape, names))})=", body))
+    # A quoted value is taken whole, whatever stands in it.
+    field = rf"(?:^|,)\s*({'|'.join(map(re.escape, names))})="
+    starts = list(re.finditer(field + r'(?:\s*"[^"]*"(?=\s*(?:,|$)))?', body))
     fields: dict[str, Any] = {}
     head = body[: starts[0].start()] if starts else body
     if head.strip():
@@ -266,7 +273,7 @@ def split_body(body: str, names: tuple[str, ...], positional: tuple[str, ...]) -
         end = starts[k + 1].start() if k + 1 < len(starts) else len(body)
         if match[1] in fields:
             raise ValueError(f"field '{match[1]}' is given twice")
-        fields[match[1]] = unquote(body[match.end() : end])
+        fields[match[1]] = unquote(body[match.end(1) + 1 : end])
     return fields
 
 
@@ -301,9 +308,8 @@ def parse_spec(source: str, kinds: Mapping[str, type[ControlSpec]]) -> Term:
         if not isinstance(fields, dict):
             raise ValueError("expected a JSON object")
     except ValueError as error:
-        raise SpecError(
-            f"control '{kind}': {error}", source=source, span=span, hint=_example(cls)
-        ) from error
+        hint = getattr(error, "hint", None) or _example(cls)
+        raise SpecError(f"control '{kind}': {error}", source=source, span=span, hint=hint) from error
     try:
         spec = cls.model_validate(fields)
     except ValidationError as error:

@@ -120,6 +120,13 @@ class _Parallel:
             return model
         return self.accelerator.prepare_model(model)  # type: ignore[no-any-return]
 
+    def any(self, flag: bool) -> bool:
+        """True on every process if it is on one, so that all stop at the same step."""
+        if self.accelerator is None:
+            return flag
+        flags = self.accelerator.gather(torch.tensor([flag], device=self.accelerator.device))
+        return bool(flags.any())
+
     def gather(self, x: Tensor, total: int) -> Tensor:
         """Rows of all ranks (rank r holds r::world of `total`), in their order."""
         if self.accelerator is None:
@@ -142,7 +149,8 @@ def resolve_precision(config: TrainConfig, device: torch.device | str) -> str:
 
 def make_optimizers(model: DiffusionLM, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """AdamW, or Muon on the matrices of the blocks beside AdamW on the rest."""
-    blocks, rest = [], []
+    blocks: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -197,7 +205,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.model = DiffusionLM(config.model, pad=vocab.pad, unk=vocab.unk).to(self.device)
         sequences = _sequences(train, config, vocab)
-        counts = torch.tensor([len(t.split()) for t in train]).clamp(max=config.model.max_len)
+        counts = torch.tensor([_count_words(s, config, vocab) for s in sequences])
         self.model.length_counts.copy_(
             torch.bincount(counts, minlength=config.model.max_len + 1).float()
         )
@@ -250,7 +258,7 @@ class Trainer:
         loss = (total * importance[mine].to(self.device)).sum() * self.parallel.world / count
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         factor = lr_factor(self.step, config)
         for optimizer in self.optimizers:
@@ -362,7 +370,7 @@ class Trainer:
         evaluation: dict[str, float] = {}
         self.model.train()
         with _stop_signals() as stopped:
-            while self.step < goal and not stopped.is_set():
+            while self.step < goal and not self.parallel.any(stopped.is_set()):
                 started = time.monotonic()
                 metrics = self.train_step()
                 self.seconds += time.monotonic() - started
@@ -462,6 +470,11 @@ def _sequences(texts: Sequence[str], config: TrainConfig, vocab: Vocab) -> list[
     if not kept:
         raise UsageError("the corpus has no text that fits the model's max_len")
     return kept
+
+
+def _count_words(sequence: list[int], config: TrainConfig, vocab: Vocab) -> int:
+    """Words of a laid-out text, START, END and PAD left out."""
+    return len(sequence) if config.model.length_mode == "prior" else sequence.index(vocab.end) - 1
 
 
 def _stride(texts: Sequence[str], config: TrainConfig) -> int:

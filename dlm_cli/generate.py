@@ -1,0 +1,431 @@
+"""`dlm generate`: texts under controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+from dlm_cli.app import examples
+from dlm_cli.options import Device, Model, PluginFiles
+from dlm_cli.output import open_results, pick_device, print_json, progress_bar, stderr, warn
+from dlm_core.config import GuidanceConfig, SamplingConfig, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.plugins import Plugins
+    from dlm_core.results import Result
+    from dlm_core.spec import Controls, Lengths, Term
+
+SAMPLING, GUIDANCE = SamplingConfig(), GuidanceConfig()
+_FLAGS = {"mode": "guidance", "optimizer": "guidance-optimizer"}
+_WATCHED_STEPS, _WATCHED_TEXTS = 10, 4
+_S = TypeVar("_S", bound=Settings)
+
+EPILOG = examples(
+    "dlm generate -n 4 --seed 7",
+    "dlm generate -c semantic:food=Japanese -c length:10-14",
+    "dlm generate -c 'pos:\"PROPN AUX DET ...\"@0.5' --format jsonl -o out.jsonl",
+    'dlm generate -c "infill:left=The Mill is,right=near Burger King ." --watch',
+    "dlm generate -c length:12 --dry-run",
+)
+
+
+def command(
+    model: Model = "e2e",
+    device: Device = "auto",
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            metavar="INT",
+            min=1,
+            help="Texts made together; changes speed only.",
+            rich_help_panel="Model",
+        ),
+    ] = 64,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--control",
+            "-c",
+            metavar="SPEC",
+            help="What the text must satisfy, KIND:BODY[@WEIGHT]; repeat to compose. "
+            "'dlm controls list' shows them.".replace("[", "\\["),
+            rich_help_panel="Controls",
+        ),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify/--no-verify",
+            metavar="",
+            help="Judge each text by its controls.",
+            rich_help_panel="Controls",
+        ),
+    ] = True,
+    plugin: PluginFiles = None,
+    n: Annotated[
+        int,
+        typer.Option(
+            "--num", "-n", metavar="INT", min=1, help="How many texts.", rich_help_panel="Sampling"
+        ),
+    ] = 4,
+    seed: Annotated[
+        str,
+        typer.Option(
+            metavar="INT|random",
+            help="Text i depends on seed + i alone; 'random' draws one and says which.",
+            rich_help_panel="Sampling",
+        ),
+    ] = "0",
+    steps: Annotated[
+        int, typer.Option(metavar="INT", help="Denoising steps.", rich_help_panel="Sampling")
+    ] = SAMPLING.steps,
+    sampler: Annotated[
+        Literal["ancestral", "ddim"],
+        typer.Option(help="How x_T is walked to x_0.", rich_help_panel="Sampling"),
+    ] = SAMPLING.sampler,
+    eta: Annotated[
+        float,
+        typer.Option(
+            metavar="FLOAT",
+            help="Noise of ddim: 0 is deterministic, 1 is ancestral.",
+            rich_help_panel="Sampling",
+        ),
+    ] = SAMPLING.eta,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            metavar="FLOAT",
+            help="Of the word the clamp picks: 0 takes the likeliest, 1 draws it.",
+            rich_help_panel="Sampling",
+        ),
+    ] = SAMPLING.temperature,
+    clamp: Annotated[
+        bool,
+        typer.Option(
+            "--clamp/--no-clamp",
+            metavar="",
+            help="Snap x_0_hat to a word vector at each step.",
+            rich_help_panel="Sampling",
+        ),
+    ] = SAMPLING.clamp,
+    clamp_start: Annotated[
+        float,
+        typer.Option(
+            metavar="FLOAT", help="Clamp only where t is at most this.", rich_help_panel="Sampling"
+        ),
+    ] = SAMPLING.clamp_start,
+    spacing: Annotated[
+        Literal["respaced", "rebuilt"],
+        typer.Option(
+            help="Steps of the training schedule, or a shorter schedule as in the release.",
+            rich_help_panel="Sampling",
+        ),
+    ] = SAMPLING.spacing,
+    guidance: Annotated[
+        Literal["posterior", "paper"],
+        typer.Option(
+            help="Condition the predicted words exactly, or climb the gradient at x_t.",
+            rich_help_panel="Guidance",
+        ),
+    ] = GUIDANCE.mode,
+    guidance_steps: Annotated[
+        int,
+        typer.Option(
+            metavar="INT", help="Gradient steps (paper only).", rich_help_panel="Guidance"
+        ),
+    ] = GUIDANCE.guidance_steps,
+    guidance_lr: Annotated[
+        float,
+        typer.Option(
+            metavar="FLOAT",
+            help="Rate of the gradient steps (paper only).",
+            rich_help_panel="Guidance",
+        ),
+    ] = GUIDANCE.guidance_lr,
+    guidance_optimizer: Annotated[
+        Literal["adagrad", "sign"],
+        typer.Option(
+            help="'sign' is what the release does (paper only).", rich_help_panel="Guidance"
+        ),
+    ] = GUIDANCE.optimizer,
+    fluency: Annotated[
+        float,
+        typer.Option(
+            metavar="FLOAT",
+            help="Weight of the fluency term (paper only).",
+            rich_help_panel="Guidance",
+        ),
+    ] = GUIDANCE.fluency,
+    format: Annotated[
+        Literal["text", "jsonl"],
+        typer.Option(
+            help="One text a line, or one JSON object with all there is to know.",
+            rich_help_panel="Output",
+        ),
+    ] = "text",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write results here, not to stdout.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            metavar="",
+            help="Check the request against the model, print it as JSON, make nothing.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            metavar="",
+            help="Show on stderr how the words form.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
+) -> None:
+    """Generate texts under controls.
+
+    Texts go to stdout as soon as their batch is done; verdicts, progress and warnings go to stderr.
+    """
+    from dlm_cli.plugins import load
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.spec import Controls, parse_spec
+
+    sampling = _settings(
+        SamplingConfig,
+        sampler=sampler,
+        steps=steps,
+        eta=eta,
+        spacing=spacing,
+        clamp=clamp,
+        clamp_start=clamp_start,
+        temperature=temperature,
+    )
+    steering = _settings(
+        GuidanceConfig,
+        mode=guidance,
+        guidance_steps=guidance_steps,
+        guidance_lr=guidance_lr,
+        optimizer=guidance_optimizer,
+        fluency=fluency,
+    )
+    _warn_of_idle_options(sampling, steering)
+    first = read_seed(seed)
+    plugins = load(plugin)
+    controls = Controls(tuple(parse_spec(spec, plugins.controls) for spec in control or ()))
+    info = ModelInfo.read(model)
+    lengths = controls.check(info)
+    if dry_run:
+        request = {"n": n, "seed": first, "batch_size": batch_size, "device": device}
+        print_json(_describe(info, controls, lengths, plugins, request, sampling, steering))
+        return
+    with open_results(output) as results:
+        job = _Job(model, controls, n, first, batch_size, sampling, steering, verify, plugins)
+        made = job.run(pick_device(device), results.write, format, watch)
+    if output is not None and results.path is not None:
+        stderr(f"wrote {len(made)} texts to {output}")
+    if verify and format == "text":
+        _summarise(controls, made)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A checked request."""
+
+    model: str
+    controls: Controls
+    n: int
+    seed: int
+    batch_size: int
+    sampling: SamplingConfig
+    guidance: GuidanceConfig
+    verify: bool
+    plugins: Plugins
+
+    def run(
+        self, device: str, write: Callable[[Sequence[str]], None], format: str, watch: bool
+    ) -> list[Result]:
+        """Make the texts and hand the lines of each batch to `write`."""
+        from dlm_core.bundle import Model
+        from dlm_core.generation import Request, generate_batches
+
+        made: list[Result] = []
+        steps = self.sampling.steps
+        total = -(-self.n // self.batch_size) * steps
+        try:
+            loaded = Model.load(self.model, device)
+            with progress_bar("sampling", total, hidden=watch) as bar:
+                for batch in generate_batches(
+                    loaded,
+                    [Request(self.controls, self.n, self.seed)],
+                    sampling=self.sampling,
+                    guidance=self.guidance,
+                    batch_size=self.batch_size,
+                    verify=self.verify,
+                    plugins=self.plugins,
+                    progress=lambda done, _: bar.update(done - bar.n),
+                    on_step=_Watch(steps) if watch else None,
+                ):
+                    results = [result for _, result in batch]
+                    bar.clear()
+                    made += results  # before they are written: Ctrl-C may come at once after
+                    write([_line(result, format) for result in results])
+        except KeyboardInterrupt:
+            stderr(f"stopped: {len(made)} of {self.n} texts are written")
+            raise typer.Exit(130) from None
+        return made
+
+
+class _Watch:
+    """Prints the words of x_0_hat about ten times a batch."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.every, self.seen = steps, max(1, steps // _WATCHED_STEPS), 0
+
+    def __call__(self, t: float, texts: list[str]) -> None:
+        step = self.seen % self.steps + 1
+        self.seen += 1
+        if step % self.every and step not in (1, self.steps):
+            return
+        stderr(f"step {step}/{self.steps}, t={t:.2f}")
+        for text in texts[:_WATCHED_TEXTS]:
+            stderr(f"  | {text}")
+        if len(texts) > _WATCHED_TEXTS:
+            stderr(f"  and {len(texts) - _WATCHED_TEXTS} more")
+
+
+def read_seed(value: str) -> int:
+    """`--seed`: an integer, or `random`, which is drawn and reported.
+
+    Raises:
+        UsageError: neither.
+    """
+    from dlm_core.errors import UsageError
+
+    if value == "random":
+        import secrets
+
+        drawn = secrets.randbelow(2**31)
+        stderr(f"seed: {drawn}")
+        return drawn
+    try:
+        return int(value)
+    except ValueError as error:
+        raise UsageError(
+            f"option '--seed': '{value}' is neither an integer nor 'random'", "--seed 7"
+        ) from error
+
+
+def _settings(cls: type[_S], **options: Any) -> _S:
+    """Validate options as settings; the error names the option."""
+    from pydantic import ValidationError
+
+    from dlm_core.errors import UsageError
+
+    try:
+        return cls.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        flag = _FLAGS.get(name, name.replace("_", "-"))
+        message = first["msg"].removeprefix("Input ")
+        raise UsageError(f"option '--{flag}': {first['input']} {message}") from error
+
+
+def _warn_of_idle_options(sampling: SamplingConfig, guidance: GuidanceConfig) -> None:
+    idle: list[tuple[str, Settings, Settings, str]] = []
+    if sampling.sampler == "ancestral":
+        idle.append(("eta", sampling, SAMPLING, "--sampler ddim"))
+    if not sampling.clamp:
+        idle.append(("temperature", sampling, SAMPLING, "--clamp"))
+        idle.append(("clamp_start", sampling, SAMPLING, "--clamp"))
+    if guidance.mode == "posterior":
+        names = ("guidance_steps", "guidance_lr", "optimizer", "fluency")
+        idle += [(name, guidance, GUIDANCE, "--guidance paper") for name in names]
+    for name, chosen, default, needed in idle:
+        if getattr(chosen, name) != getattr(default, name):
+            flag = _FLAGS.get(name, name.replace("_", "-"))
+            warn(f"option '--{flag}' has no effect without {needed}")
+
+
+def _line(result: Result, format: str) -> str:
+    return result.text if format == "text" else result.model_dump_json()
+
+
+def _describe(
+    info: ModelInfo,
+    controls: Controls,
+    lengths: Lengths,
+    plugins: Plugins,
+    request: dict[str, Any],
+    sampling: SamplingConfig,
+    guidance: GuidanceConfig,
+) -> dict[str, Any]:
+    """The resolved request, everything a text will depend on."""
+    from dlm_core.version import VERSION
+
+    return {
+        "dlm": VERSION,
+        "model": {"name": info.path.name, "path": str(info.path), "sha256": info.sha256},
+        "controls": [_describe_term(term, info, plugins) for term in controls.terms],
+        "lengths": {"low": lengths.low, "high": lengths.high},
+        **request,
+        "sampling": sampling.model_dump(mode="json"),
+        "guidance": guidance.model_dump(mode="json"),
+    }
+
+
+def _describe_term(term: Term, info: ModelInfo, plugins: Plugins) -> dict[str, Any]:
+    from dlm_cli.controls import head_state
+
+    kind = term.spec.kind
+    state = head_state(type(term.spec), info)
+    if state == "missing":
+        warn(
+            f"control '{kind}' has no trained head in model '{info.path.name}': "
+            "generating may end with this",
+            f"dlm train control {kind} --model {info.path} --corpus READER:PATH",
+        )
+    return {
+        "spec": str(term),
+        "kind": kind,
+        "fields": term.spec.model_dump(mode="json"),
+        "weight": term.weight,
+        "plugin": plugins.origin("control", kind),
+        "head": state,
+    }
+
+
+def _summarise(controls: Controls, made: Sequence[Result]) -> None:
+    """One line a control on stderr; why a verdict is missing is said once."""
+    width = max((len(term.label) for term in controls.terms), default=0)
+    reasons: dict[str, None] = {}
+    for k, term in enumerate(controls.terms):
+        reports = [result.controls[k] for result in made]
+        judged = [report.satisfied for report in reports if report.satisfied is not None]
+        reasons |= {report.detail: None for report in reports if report.satisfied is None}
+        verdict = f"{sum(judged)}/{len(judged)} satisfied" if judged else "not judged"
+        if judged and len(judged) < len(reports):
+            verdict += f", {len(reports) - len(judged)} not judged"
+        parts = [report.parts for report in reports if report.parts]
+        for name in parts[0] if parts else ():
+            verdict += f", {name} {sum(part.get(name, False) for part in parts)}/{len(parts)}"
+        stderr(f"{term.label:{width}}  {verdict}")
+    for reason in reasons:
+        if reason:
+            stderr(f"hint: not judged: {reason}")

@@ -1,0 +1,168 @@
+"""The kit a control's author tests with.
+
+    from dlm_core.testing import assert_control
+
+    def test_keyword() -> None:
+        assert_control("keyword:sushi")
+
+It runs the control through everything dlm will ask of it, on the embedded model or one of your own,
+and raises AssertionError with what is wrong at the first promise that does not hold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from dlm_core.bundle import Model
+from dlm_core.config import SamplingConfig
+from dlm_core.errors import MissingError, PluginError
+from dlm_core.generation import Request, generate, prepare
+from dlm_core.guidance import Guard, State, SupportsFixed, SupportsTilt
+from dlm_core.model import Prediction
+from dlm_core.noise import PerSampleNoise
+from dlm_core.plugins import Plugins, load_plugins
+from dlm_core.spec import Controls, ControlSpec, Term, Verdict, as_controls, parse_spec
+
+TEXTS, STEPS = 4, 8
+
+
+def assert_control(
+    spec: str | ControlSpec, model: Model | None = None, *, plugins: Plugins | None = None
+) -> None:
+    """Assert that a control keeps its promises.
+
+    Checked are: the spec string, its JSON form and the examples parse back to what they were; the
+    model can honour it; `log_prob` is (B,), finite, the same twice, of each sample alone, and has a
+    gradient in what the control reads (the rounding distribution in `posterior` mode, x_t in
+    `paper` mode); the tilt is a distribution; `verify` judges; and guided texts have a higher log
+    p(c) than unguided ones of the same seeds and lengths.
+
+    Args:
+        spec: a spec string of an installed control, or a spec object.
+        model: what to try it on; the embedded model if omitted.
+        plugins: who provides the control; those installed if omitted.
+
+    Raises:
+        AssertionError: a promise does not hold; the message says which.
+        SpecError, UnsatisfiableError, MissingError: the model cannot honour this spec.
+    """
+    model = model or Model.load()
+    plugins = plugins or load_plugins()
+    with _naming(spec):
+        term = _round_trips(spec, plugins)
+        request = Request(Controls((Term(term.spec, 1.0),)), TEXTS)
+        guard = prepare(model, request, plugins).guards[0]
+        words = min(term.spec.lengths(model.info).high or 12, model.info.max_words)
+        lengths = torch.full((TEXTS,), max(words, term.spec.lengths(model.info).low))
+        for t in (0.9, 0.3):
+            with torch.no_grad():
+                state = _state(model, lengths, t)
+            _log_prob_holds(guard, state)
+            _gradient_reaches_its_leaf(guard, state, model)
+        _verify_judges(term.spec, "a text of no meaning")
+        _guidance_raises_it(term.spec, guard, model, plugins)
+
+
+@contextmanager
+def _naming(spec: str | ControlSpec) -> Iterator[None]:
+    try:
+        yield
+    except PluginError as error:
+        raise AssertionError(f"{spec}: {error.message}") from error
+    except AssertionError as error:
+        raise AssertionError(f"{spec}: {error}") from error
+
+
+def _round_trips(spec: str | ControlSpec, plugins: Plugins) -> Term:
+    kinds = dict(plugins.controls)
+    if isinstance(spec, ControlSpec):
+        kinds[spec.kind] = type(spec)
+    term = parse_spec(spec, kinds) if isinstance(spec, str) else as_controls(spec).terms[0]
+    cls = type(term.spec)
+    for source in (str(term), *cls.examples):
+        parsed = parse_spec(source, kinds)
+        again = parse_spec(str(parsed), kinds).spec
+        assert again == parsed.spec, f"{source!r} is written {str(parsed)!r}, which reads {again!r}"
+        dumped = parse_spec(f"{cls.kind}:{parsed.spec.model_dump_json()}", kinds).spec
+        assert dumped == parsed.spec, f"{source!r} in JSON reads {dumped!r}"
+    assert parse_spec(str(term), kinds).spec == term.spec, f"'{term}' does not read as itself"
+    return term
+
+
+def _state(model: Model, lengths: Tensor, t: float, x_t: Tensor | None = None) -> State:
+    """What a control sees of noise at t; rows 0, 1, ... have seeds of their own."""
+    net = model.net
+    times = torch.full((len(lengths),), t, device=model.device)
+    lengths = lengths.to(model.device)
+    if x_t is None:
+        noise = PerSampleNoise(range(len(lengths)), "testing", model.device)
+        x_t = noise.normal(int(lengths.max()), net.config.embedding_dim)
+
+    def predict() -> Prediction:
+        log_q = net.predict(x_t, times, lengths).token_log_probs.clamp(min=-40.0)
+        return Prediction(log_q.exp() @ net.embedding_matrix, log_q)
+
+    alpha_bar = net.schedule.alpha_bar(times)
+    seeds = tuple(range(len(lengths)))
+    return State(x_t, times, alpha_bar, lengths, net.embedding_matrix, predict, seeds)
+
+
+@torch.no_grad()
+def _log_prob_holds(guard: Guard, state: State) -> None:
+    together = guard.log_prob(state)
+    assert torch.equal(guard.log_prob(state), together), (
+        "log_prob differs from one call to the next"
+    )
+    for i in range(TEXTS):
+        alone = guard.log_prob(state.rows(slice(i, i + 1)))[0]
+        assert math.isclose(float(alone), float(together[i]), rel_tol=1e-3, abs_tol=1e-3), (
+            f"samples mix: log_prob of sample {i} is {float(alone):.4f} alone, "
+            f"{float(together[i]):.4f} in its batch"
+        )
+
+
+def _gradient_reaches_its_leaf(guard: Guard, state: State, model: Model) -> None:
+    hard = isinstance(guard.control, SupportsTilt | SupportsFixed)
+    with torch.no_grad():
+        tilted = guard.tilt(state)  # raises where there is no gradient, or not a finite one
+        total = tilted.exp().sum(-1)
+        moved = (tilted.exp() - state.token_log_probs.exp()).abs().max()
+    assert torch.allclose(total, torch.ones_like(total), atol=1e-3), "tilt is not a distribution"
+    assert hard or moved > 1e-6, "posterior mode: the gradient in token_log_probs is zero"
+    leaf = state.x_t.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        value = guard.log_prob(_state(model, state.lengths, float(state.t[0]), leaf), True)
+        (gradient,) = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
+    assert gradient is not None, "paper mode: log_prob does not depend on x_t"
+    assert bool(gradient.isfinite().all()), "paper mode: the gradient in x_t is not finite"
+    assert hard or bool(gradient.any()), "paper mode: the gradient in x_t is zero"
+
+
+def _verify_judges(spec: ControlSpec, text: str) -> None:
+    try:
+        verdict = spec.verify(text)
+    except MissingError:  # the judge is an optional package
+        return
+    except Exception as error:
+        raise AssertionError(f"verify({text!r}) raised {type(error).__name__}: {error}") from error
+    assert isinstance(verdict, Verdict), f"verify returned {type(verdict).__name__}, not a Verdict"
+
+
+def _guidance_raises_it(spec: ControlSpec, guard: Guard, model: Model, plugins: Plugins) -> None:
+    """At weight 0 a control sets the length and the fixed words, and steers nothing else."""
+    sampling = SamplingConfig(steps=STEPS)
+    figures = []
+    for weight in (0.0, 1.0):
+        results = generate(model, weight * spec, TEXTS, sampling=sampling, plugins=plugins)
+        figures.append(sum(r.controls[0].log_prob or 0.0 for r in results) / TEXTS)
+        held = all(r.controls[0].satisfied is not False for r in results)
+    free, guided = figures
+    if isinstance(guard.control, SupportsFixed):
+        assert held, "a hard constraint does not hold in the texts, by its own verdict"
+    rises = guided > free or guided > -0.05 or (guided == free and held)
+    assert rises, f"guidance does not raise log p(c): {free:.3f} without, {guided:.3f} with it"
