@@ -3,7 +3,7 @@
     python benchmarks/controls.py --teacher TEACHER --shared ../shared --out results.json
     python benchmarks/controls.py --teacher TEACHER --rows semantic,pos --guidance paper --scale 0.1
 
-Targets are the released Diffusion-LM control targets (their START, END and newline entries dropped);
+Targets are the released Diffusion-LM control targets, their START, END and newline entries dropped;
 fluency is the mean negative log-likelihood a token under the autoregressive teacher that
 `benchmarks/teacher.py` trains (lm-score; nats, and its exponential). Seeds start at 0.
 """
@@ -126,7 +126,9 @@ def _attribute(tokens: Sequence[str]) -> Semantic:
     return Semantic(field=field, value=value)
 
 
-def _semantic_rates(specs: Sequence[Semantic], results: Sequence[Sequence[Result]]) -> dict[str, float]:
+def _semantic_rates(
+    specs: Sequence[Semantic], results: Sequence[Sequence[Result]]
+) -> dict[str, float]:
     verdicts = [s.verify(r.text) for s, group in zip(specs, results, strict=True) for r in group]
     return {
         "value": fmean(bool(v.satisfied) for v in verdicts),
@@ -246,7 +248,9 @@ ROWS: dict[str, Callable[[Bench], dict[str, float]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--model", default="e2e")
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--shared", type=Path, required=True, help="folder with data/")

@@ -127,6 +127,22 @@ def command(
             rich_help_panel="Sampling",
         ),
     ] = SAMPLING.spacing,
+    time_power: Annotated[
+        float,
+        typer.Option(
+            metavar="FLOAT",
+            help="1 spaces the steps evenly; below 1 more of them fall on high noise.",
+            rich_help_panel="Sampling",
+        ),
+    ] = SAMPLING.time_power,
+    self_conditioning_temperature: Annotated[
+        float,
+        typer.Option(
+            metavar="FLOAT",
+            help="Of the words fed back to the denoiser; 1 is as in training.",
+            rich_help_panel="Sampling",
+        ),
+    ] = SAMPLING.self_conditioning_temperature,
     guidance: Annotated[
         Literal["posterior", "paper"],
         typer.Option(
@@ -212,6 +228,8 @@ def command(
         steps=steps,
         eta=eta,
         spacing=spacing,
+        time_power=time_power,
+        self_conditioning_temperature=self_conditioning_temperature,
         clamp=clamp,
         clamp_start=clamp_start,
         temperature=temperature,

@@ -168,7 +168,9 @@ def train_tagger(
             )
         tagger.lexicon.copy_((counts / counts.sum(-1, keepdim=True)).log())
     tagger.to(model.device)
-    packed = [list(zip(a, b, strict=True)) for a, b in zip(texts[:-held], tags[:-held], strict=True)]
+    packed = [
+        list(zip(a, b, strict=True)) for a, b in zip(texts[:-held], tags[:-held], strict=True)
+    ]
     batches = LengthBatches(packed, batch_tokens, seed)  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(tagger.parameters(), lr=lr, weight_decay=0.01)
     generator = torch.Generator().manual_seed(seed)
@@ -191,9 +193,15 @@ def train_tagger(
     figures = _accuracy(model, tagger, texts[-held:], tags[-held:])
     out.mkdir(parents=True, exist_ok=True)
     write_weights(out / "head.safetensors", tagger.state_dict())
-    config: dict[str, Any] = {"labels": list(labels), "settings": tagger.settings, "figures": figures}
+    config: dict[str, Any] = {
+        "labels": list(labels),
+        "settings": tagger.settings,
+        "figures": figures,
+    }
     config |= {"steps": steps, "seed": seed, **(extra or {})}
-    (out / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (out / "config.json").write_text(
+        json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8"
+    )
     return figures
 
 

@@ -59,7 +59,9 @@ def locate(name: str) -> Path:
                 f"model '{name}': not a folder, and the hub gave none ({reason})",
                 "give the path of a bundle, or check the network",
             ) from error
-    raise MissingError(f"model '{name}': no such model or folder", did_you_mean(name, embedded_names()))
+    raise MissingError(
+        f"model '{name}': no such model or folder", did_you_mean(name, embedded_names())
+    )
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,6 @@ def read_weights(path: Path) -> dict[str, Any]:
 
 def write_weights(path: Path, tensors: dict[str, Any]) -> None:
     """Write floats as fp16 (counts stay as they are)."""
-    import torch
     from safetensors.torch import save_file
 
     def shrink(name: str, value: torch.Tensor) -> torch.Tensor:

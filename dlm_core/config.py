@@ -33,7 +33,7 @@ class Settings(BaseModel):
 
 
 class ModelConfig(Settings):
-    """Shape of a Diffusion-LM. The defaults are the embedded model's; `paper()` is Li et al. 2022."""
+    """Shape of a Diffusion-LM: the embedded model's by default, Li et al.'s by `paper()`."""
 
     vocab_size: int = Field(default=821, gt=4)
     embedding_dim: int = Field(default=16, gt=0)
@@ -131,17 +131,22 @@ class SamplingConfig(Settings):
     """How x_T is walked to x_0."""
 
     sampler: Literal["ancestral", "ddim"] = "ancestral"
-    steps: int = Field(default=50, gt=0)
+    steps: int = Field(default=25, gt=0)
     eta: float = Field(default=1.0, ge=0, le=1)
     """DDIM's stochasticity; 1 is ancestral sampling."""
     spacing: Literal["respaced", "rebuilt"] = "respaced"
-    """`rebuilt` is the release's shortened schedule (last noise std 0.25 at 200 steps)."""
+    """`rebuilt` is the release's shortened schedule, which ends at more noise."""
+    time_power: float = Field(default=0.5, gt=0)
+    """1 spaces the steps evenly in t; below 1 more of them fall on high noise, where the facts of
+    a text are settled."""
     clamp: bool = True
     """Snap x_0_hat to a word vector at each step (§4.2)."""
     clamp_start: float = Field(default=1.0, ge=0, le=1)
     """Clamp only where t <= clamp_start (footnote 6)."""
-    temperature: float = Field(default=0.0, ge=0)
+    temperature: float = Field(default=0.3, ge=0)
     """Of the word the clamp picks: 0 takes the likeliest word, 1 draws it."""
+    self_conditioning_temperature: float = Field(default=0.3, gt=0, le=1)
+    """Of the word distribution whose mean is fed back to the denoiser; 1 is as in training."""
 
 
 class GuidanceConfig(Settings):

@@ -40,9 +40,9 @@ class Block(nn.Module):
     def forward(self, x: Tensor, time: Tensor, mask: Tensor | None) -> Tensor:
         """x (B, L, H), time (B, 6, H), mask (B, 1, 1, L) or None -> (B, L, H)."""
         batch, length, hidden = x.shape
-        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (
-            (time + self.modulation)[:, :, None, :].unbind(1)  # each (B, 1, H)
-        )
+        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (time + self.modulation)[
+            :, :, None, :
+        ].unbind(1)  # each (B, 1, H)
         h = F.layer_norm(x, (hidden,)) * (1 + scale_a) + shift_a  # (B, L, H)
         # No -1 here or below: a process of a group may get an empty batch, where it is ambiguous.
         width = hidden // self.heads

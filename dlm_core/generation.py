@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
-from dlm_core.errors import DLMError, PluginError
+from dlm_core.errors import MissingError, PluginError
 from dlm_core.guidance import (
     LOG_FLOOR,
     BuildContext,
@@ -140,52 +141,51 @@ def generate_batches(
     guidance = guidance or GuidanceConfig()
     plugins = plugins or load_plugins()
     prepared = [prepare(model, request, plugins) for request in requests]
-    samples = [
-        _Sample(owner, seed, _draw_words(model, p, seed), _is_free(model, p))
-        for owner, p in enumerate(prepared)
-        for seed in range(p.request.seed, p.request.seed + p.request.n)
-    ]
-    batches = [samples[i : i + batch_size] for i in range(0, len(samples), batch_size)]
-
-    for number, batch in enumerate(batches):
-        done, total = number * sampling.steps, len(batches) * sampling.steps
+    total = -(-sum(request.n for request in requests) // batch_size) * sampling.steps
+    for number, batch in enumerate(_batched(_samples(model, prepared), batch_size)):
         walk = _Walk(model, prepared, batch, sampling, guidance, on_step)
-        words = walk.run(
-            None if progress is None else lambda k, _, done=done: progress(done + k, total)  # type: ignore[misc]
-        )
+        words = walk.run(_shifted(progress, number * sampling.steps, total))
         log_probs = walk.final_log_probs(words)
         results = []
         for row, sample in enumerate(batch):
             owner = prepared[sample.owner]
             tokens = model.vocab.tokens(_to_end(words[row, : sample.words].tolist(), model))
             text = " ".join(tokens)
-            reports = [
-                report(
-                    term.label,
-                    term.weight,
-                    log_probs[row][k],
-                    _verdict(term, text, guard) if verify else Verdict(None, "not asked for"),
-                    guard.plugin,
-                )
-                for k, (term, guard) in enumerate(
-                    zip(owner.request.controls.terms, owner.guards, strict=True)
-                )
-            ]
-            results.append(
-                (
-                    sample.owner,
-                    Result(
-                        text=text,
-                        tokens=tokens,
-                        seed=sample.seed,
-                        controls=reports,
-                        signature=signature(
-                            model, owner.request.controls, sampling, guidance, sample.seed
-                        ),
-                    ),
-                )
+            terms = zip(owner.request.controls.terms, owner.guards, log_probs[row], strict=True)
+            result = Result(
+                text=text,
+                tokens=tokens,
+                seed=sample.seed,
+                controls=[
+                    report(
+                        term.label,
+                        term.weight,
+                        log_prob,
+                        _verdict(term, text, guard) if verify else Verdict(None, "not asked for"),
+                        guard.plugin,
+                    )
+                    for term, guard, log_prob in terms
+                ],
+                signature=signature(model, owner.request.controls, sampling, guidance, sample.seed),
             )
+            results.append((sample.owner, result))
         yield results
+
+
+def _samples(model: Model, prepared: Sequence[_Prepared]) -> Iterator[_Sample]:
+    for owner, p in enumerate(prepared):
+        for seed in range(p.request.seed, p.request.seed + p.request.n):
+            yield _Sample(owner, seed, _draw_words(model, p, seed), _is_free(model, p))
+
+
+def _batched(samples: Iterator[_Sample], size: int) -> Iterator[list[_Sample]]:
+    while batch := list(islice(samples, size)):
+        yield batch
+
+
+def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
+    """The progress of one batch as that of all."""
+    return None if progress is None else lambda k, _: progress(done + k, total)
 
 
 def prepare(model: Model, request: Request, plugins: Plugins) -> _Prepared:
@@ -193,23 +193,15 @@ def prepare(model: Model, request: Request, plugins: Plugins) -> _Prepared:
 
     Raises:
         SpecError, UnsatisfiableError, MissingError: as `ControlSpec.check` and `build` do.
-        PluginError: `build` raised something else.
+        PluginError: they raised something else.
     """
     lengths = request.controls.check(model.info)
     context = BuildContext(model)
     guards = []
     for term in request.controls.terms:
         owner = plugins.origin("control", term.spec.kind)
-        try:
+        with term.named_errors("build", owner):
             control = term.spec.build(context)
-        except DLMError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"control '{term.label}' from {owner or 'an unknown plugin'} failed at build: "
-                f"{type(error).__name__}: {error}",
-                "DLM_DEBUG=1 shows the traceback",
-            ) from error
         if not callable(getattr(control, "log_prob", None)):
             raise PluginError(
                 f"control '{term.label}' from {owner or 'an unknown plugin'}: build() returned "
@@ -247,15 +239,10 @@ def _draw_words(model: Model, prepared: _Prepared, seed: int) -> int:
 
 def _verdict(term: Term, text: str, guard: Guard) -> Verdict:
     try:
-        return term.spec.verify(text)
-    except DLMError as error:  # a package is missing: say so, keep the text
+        with term.named_errors("verify", guard.plugin):
+            return term.spec.verify(text)
+    except MissingError as error:  # a package is missing: say so, keep the text
         return Verdict(None, error.message + (f" ({error.hint})" if error.hint else ""))
-    except Exception as error:
-        raise PluginError(
-            f"control '{term.label}' from {guard.plugin or 'an unknown plugin'} failed at verify: "
-            f"{type(error).__name__}: {error}",
-            "DLM_DEBUG=1 shows the traceback",
-        ) from error
 
 
 def signature(
@@ -322,7 +309,7 @@ class _Walk:
         self.previous: Tensor | None = None
 
     def _canvas(self) -> tuple[Tensor, Tensor]:
-        """Words that may be produced, (B, 1, V), and ids fixed from the start, (B, width), or -1."""
+        """Words that may be produced, (B, 1, V), and ids fixed from the start, (B, width) or -1."""
         vocab = self.model.vocab
         shape = (len(self.words), 1, len(vocab))
         allowed = torch.ones(shape, dtype=torch.bool, device=self.model.device)
@@ -392,12 +379,12 @@ class _Walk:
                 hard = (self.fixed >= 0)[..., None]
                 log_q = torch.where(hard, predicted.token_log_probs, log_q)
         self.log_q = log_q
-        mean = log_q.exp() @ self.net.embedding_matrix
-        self.previous = mean
+        sharp = F.softmax(log_q / self.sampling.self_conditioning_temperature, dim=-1)
+        self.previous = sharp @ self.net.embedding_matrix
         if self.on_step is not None:
             self.on_step(float(t[0]), self._texts(log_q.argmax(-1)))
         if not self.sampling.clamp or float(t[0]) > self.sampling.clamp_start:
-            return mean
+            return log_q.exp() @ self.net.embedding_matrix
         return self.net.embed(self._pick(log_q))
 
     def _pick(self, log_q: Tensor) -> Tensor:
@@ -427,7 +414,7 @@ class _Walk:
         ddim(
             self._denoise,
             self._randn(),
-            self.net.schedule.timesteps(sampling.steps, sampling.spacing),
+            self.net.schedule.timesteps(sampling.steps, sampling.spacing, sampling.time_power),
             self.net.schedule,
             self._randn,
             1.0 if sampling.sampler == "ancestral" else sampling.eta,

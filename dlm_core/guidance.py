@@ -1,4 +1,4 @@
-"""Steering: what a control sees (State), what it is asked (Control), and how its answer moves a step.
+"""Steering: what a control sees (State), what it is asked (Control), how its answer moves a step.
 
 Two modes, one protocol (`log_prob(state) -> (B,)`):
 
@@ -206,7 +206,7 @@ class BuildContext:
 
 @dataclass
 class Guard:
-    """A control in use: its weight, its name, and the checks that turn a fault into a PluginError."""
+    """A control in use: weight, name, and the checks that turn a fault into a PluginError."""
 
     control: Control
     weight: float
@@ -281,7 +281,8 @@ class Guard:
             raise
         except Exception as error:
             raise PluginError(
-                f"{self._name} failed at t={float(state.t[0]):.3f}: {type(error).__name__}: {error}",
+                f"{self._name} failed at t={float(state.t[0]):.3f}: "
+                f"{type(error).__name__}: {error}",
                 "DLM_DEBUG=1 shows the traceback",
             ) from error
 
@@ -399,5 +400,3 @@ def log_any(log_probs: Tensor, dim: int = -1) -> Tensor:
     """log(1 - prod(1 - p)): the probability that at least one independent event happens."""
     none = torch.log1p(-log_probs.exp().clamp(max=1 - 1e-7)).sum(dim)
     return torch.log(-torch.expm1(none).clamp(max=-1e-38))
-
-

@@ -1,4 +1,4 @@
-"""DiffusionLM: word vectors, noise schedule, denoiser and rounding, and the objectives that train it.
+"""DiffusionLM: word vectors, noise schedule, denoiser, rounding, and the objectives that train it.
 
 Shapes: B batch, L positions, D word-vector width, V vocabulary.
 Sequences: in `prior` mode the L positions hold words; in `padded` mode START, words, END, PAD...
@@ -178,9 +178,7 @@ class DiffusionLM(nn.Module):
         prior = alpha_bar_1 * (x_0.square().mean(-1) * mask).sum(-1)
         rounding = -_pick(F.log_softmax(self.rounding_logits(x_0).float(), -1), tokens)
         anchor = -_pick(predicted.token_log_probs, tokens)
-        return Losses(
-            weight * mse, prior, (rounding * mask).sum(-1), (anchor * mask).sum(-1)
-        )
+        return Losses(weight * mse, prior, (rounding * mask).sum(-1), (anchor * mask).sum(-1))
 
     def forward(
         self,

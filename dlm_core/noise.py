@@ -1,4 +1,4 @@
-"""One random generator a sample, so that sample i depends on its own seed and never on its batch."""
+"""One random generator a sample: sample i depends on its own seed and never on its batch."""
 
 from __future__ import annotations
 

@@ -61,6 +61,8 @@ class Failure:
     @property
     def hint(self) -> str:
         """How to be rid of it."""
+        if not self.origin.version:
+            return "mend the file, or leave the option out"
         return f"pip uninstall {self.origin.distribution}, or DLM_PLUGINS without it"
 
 

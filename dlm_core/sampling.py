@@ -24,7 +24,9 @@ Randn = Callable[[], Tensor]
 class StepGuide(Protocol):
     """Moves x_s after the step, given the Gaussian N(mean, var) it was drawn from."""
 
-    def __call__(self, x_s: Tensor, s: Tensor, mean: Tensor, var: Tensor) -> Tensor: ...
+    def __call__(self, x_s: Tensor, s: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+        """The moved x_s, (B, L, D)."""
+        ...
 
 
 Progress = Callable[[int, int], None]

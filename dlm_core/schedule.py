@@ -48,17 +48,24 @@ class NoiseSchedule:
         return value.clamp(_TINY, 1.0 - _TINY)
 
     def timesteps(
-        self, num_steps: int, spacing: Literal["respaced", "rebuilt"] = "respaced"
+        self,
+        num_steps: int,
+        spacing: Literal["respaced", "rebuilt"] = "respaced",
+        power: float = 1.0,
     ) -> Tensor:
         """The `num_steps` times a sampler visits, from 1 down, (num_steps,) float64.
 
-        `respaced` ends at 1/T, the least noise seen in training; `rebuilt` ends at 1/num_steps,
-        as the released code does when it rebuilds a 200-step schedule.
+        Args:
+            num_steps: how many.
+            spacing: `respaced` ends at 1/T, the least noise seen in training; `rebuilt` ends at
+                1/num_steps, as the released code does when it rebuilds a 200-step schedule.
+            power: 1 is an even grid; below 1 more of the steps fall on high noise.
         """
         last = 1.0 / (self.train_steps if spacing == "respaced" else num_steps)
         if num_steps == 1:
             return torch.ones(1, dtype=torch.float64)
-        return torch.linspace(1.0, last, num_steps, dtype=torch.float64)
+        u = torch.linspace(1.0, 0.0, num_steps, dtype=torch.float64)
+        return last + (1.0 - last) * u**power
 
     def q_sample(self, x_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) noise.

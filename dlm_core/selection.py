@@ -1,4 +1,4 @@
-"""The Selector protocol: pick texts among the candidates of one request. Light: imports no torch."""
+"""The Selector protocol: pick among the candidates of one request. Light: imports no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class SelectorSpec(BaseModel):
     """Base of all selectors; its fields are the selector's options.
 
-    A selector scores candidates of one request; the caller keeps the best. It never sees references.
+    A selector scores the candidates of one request; the caller keeps the best. It never sees
+    references.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -15,12 +15,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dlm_core.errors import SpecError, UnsatisfiableError, did_you_mean
+from dlm_core.errors import DLMError, PluginError, SpecError, UnsatisfiableError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,6 +178,26 @@ class Term:
         """As typed, or the canonical form."""
         return self.source or str(self)
 
+    @contextmanager
+    def named_errors(self, stage: str, owner: str = "") -> Iterator[None]:
+        """Turn whatever the spec's own code raises into a PluginError that names it.
+
+        Args:
+            stage: what is being called: check, lengths, build, verify.
+            owner: distribution and version that provide the control.
+        """
+        try:
+            yield
+        except DLMError:
+            raise
+        except Exception as error:
+            origin = f" from {owner}" if owner else ""
+            raise PluginError(
+                f"control '{self.label}'{origin} failed at {stage}: "
+                f"{type(error).__name__}: {error}",
+                "DLM_DEBUG=1 shows the traceback",
+            ) from error
+
 
 @dataclass(frozen=True)
 class Controls:
@@ -212,8 +233,10 @@ class Controls:
         common = model
         seen: list[tuple[Term, Lengths]] = []
         for term in self.terms:
-            term.spec.check(info)
-            wanted = term.spec.lengths(info)
+            with term.named_errors("check"):
+                term.spec.check(info)
+            with term.named_errors("lengths"):
+                wanted = term.spec.lengths(info)
             if (wanted & model).empty:
                 raise UnsatisfiableError(
                     f"control '{term.label}' wants {wanted}; this model writes {model}",
@@ -309,7 +332,9 @@ def parse_spec(source: str, kinds: Mapping[str, type[ControlSpec]]) -> Term:
             raise ValueError("expected a JSON object")
     except ValueError as error:
         hint = getattr(error, "hint", None) or _example(cls)
-        raise SpecError(f"control '{kind}': {error}", source=source, span=span, hint=hint) from error
+        raise SpecError(
+            f"control '{kind}': {error}", source=source, span=span, hint=hint
+        ) from error
     try:
         spec = cls.model_validate(fields)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Training a Diffusion-LM: one loop for CPU, one GPU and `accelerate launch`, resumable bit for bit.
+"""Training a Diffusion-LM: one loop for CPU, GPU and `accelerate launch`, resumable bit for bit.
 
 Step k is a function of (weights, optimiser state, seed, k): batches, times, noise and dropout are
 seeded by the step number, so a resumed run needs no random state of its own.
@@ -242,9 +242,7 @@ class Trainer:
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout
         mine = slice(self.parallel.rank, None, self.parallel.world)
         t = k.float() / config.model.train_steps
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=config.precision == "bf16"
-        ):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             total, terms = self.wrapped(
                 tokens[mine].to(self.device),
                 lengths[mine].to(self.device),
@@ -273,7 +271,9 @@ class Trainer:
         metrics = {
             name: float(self.parallel.gather(value, count).mean()) for name, value in terms.items()
         }
-        metrics["loss"] = float((self.parallel.gather(total.detach(), count).cpu() * importance).mean())
+        metrics["loss"] = float(
+            (self.parallel.gather(total.detach(), count).cpu() * importance).mean()
+        )
         metrics["grad_norm"] = float(norm)
         return metrics
 
@@ -317,7 +317,10 @@ class Trainer:
                     self.device.type, torch.bfloat16, enabled=config.precision == "bf16"
                 ):
                     losses = self.model.losses(
-                        tokens, lengths, t, (first, second),
+                        tokens,
+                        lengths,
+                        t,
+                        (first, second),
                         self_condition=config.model.self_conditioning,
                     )
                 for name in ("mse", "anchor"):
@@ -355,7 +358,8 @@ class Trainer:
         x_0 = ancestral(denoise, randn(), times, model.schedule, randn)
         words = model.nearest_word(x_0)
         return [
-            self.vocab.decode(row[:n]) for row, n in zip(words.tolist(), lengths.tolist(), strict=True)
+            self.vocab.decode(row[:n])
+            for row, n in zip(words.tolist(), lengths.tolist(), strict=True)
         ]
 
     # -- the run ----------------------------------------------------------------------------
@@ -409,8 +413,10 @@ class Trainer:
         """Write the checkpoint; the old one stays whole until the new one is."""
         path = self.checkpoint_path
         path.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().contiguous() for k, v in self.model.state_dict().items()},
-                  path / "model.new")
+        save_file(
+            {k: v.detach().contiguous() for k, v in self.model.state_dict().items()},
+            path / "model.new",
+        )
         save_file({k: v.contiguous() for k, v in self.ema.items()}, path / "ema.new")
         torch.save(
             {
@@ -461,7 +467,9 @@ class Trainer:
     def export(self) -> None:
         """Write the bundle with the averaged weights into `out`."""
         with self.ema_weights():
-            save_bundle(self.out, self.model, self.vocab, {"train": self.config.model_dump(mode="json")})
+            save_bundle(
+                self.out, self.model, self.vocab, {"train": self.config.model_dump(mode="json")}
+            )
 
 
 def _sequences(texts: Sequence[str], config: TrainConfig, vocab: Vocab) -> list[list[int]]:
@@ -525,8 +533,12 @@ def plot_curves(out: Path) -> None:
     valid = [r for r in rows if "valid_anchor" in r]
     for time_ in EVAL_TIMES:
         key = f"valid_anchor_t{time_:g}"
-        right.plot([r["step"] for r in valid], [r[key] for r in valid], "o-", ms=2, label=f"t={time_:g}")
-    right.set(title="validation cross-entropy of x_0_hat (EMA)", xlabel="step", ylabel="nats a word")
+        right.plot(
+            [r["step"] for r in valid], [r[key] for r in valid], "o-", ms=2, label=f"t={time_:g}"
+        )
+    right.set(
+        title="validation cross-entropy of x_0_hat (EMA)", xlabel="step", ylabel="nats a word"
+    )
     left.legend()
     right.legend()
     figure.savefig(out / "curves.png", dpi=120)

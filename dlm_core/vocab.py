@@ -38,9 +38,13 @@ class Vocab:
         On the E2E training set `min_count=10` gives 821 entries.
         """
         counts = Counter(word for text in texts for word in text.split())
-        kept = sorted((w for w, n in counts.items() if n > min_count), key=lambda w: (-counts[w], w))
+        kept = sorted(
+            (w for w, n in counts.items() if n > min_count), key=lambda w: (-counts[w], w)
+        )
         entries = [*SPECIALS, *(w for w in kept if w not in SPECIALS)]
-        tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(entries)}, unk_token=UNK))
+        tokenizer = Tokenizer(
+            models.WordLevel({w: i for i, w in enumerate(entries)}, unk_token=UNK)
+        )
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         return cls(tokenizer)
 
@@ -57,6 +61,11 @@ class Vocab:
     def save(self, path: Path) -> None:
         """Write `tokenizer.json`."""
         self.tokenizer.save(str(path))
+
+    @property
+    def plain_words(self) -> list[str]:
+        """The words without START, END, UNK and PAD: what a text can consist of."""
+        return self.words[len(SPECIALS) :]
 
     def __len__(self) -> int:
         return len(self.words)
