@@ -15,7 +15,6 @@ import csv
 import gzip
 import json
 import random
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -209,7 +208,7 @@ def infill_targets(bench: Bench, count: int = 200) -> Iterator[tuple[Infill, str
         gap = rng.randint(3, 8)
         if count == 0:
             return
-        if len(words) < gap + 4:
+        if not gap + 4 <= len(words) <= bench.model.info.max_words:
             continue
         start = rng.randint(1, len(words) - gap - 1)
         left, right = words[:start], words[start + gap :]
@@ -260,6 +259,12 @@ def main() -> None:
     parser.add_argument("--fluency", type=float, default=GuidanceConfig().fluency)
     parser.add_argument("--steps", type=int, default=SamplingConfig().steps)
     parser.add_argument("--temperature", type=float, default=SamplingConfig().temperature)
+    parser.add_argument("--time-power", type=float, default=SamplingConfig().time_power)
+    parser.add_argument(
+        "--self-conditioning-temperature",
+        type=float,
+        default=SamplingConfig().self_conditioning_temperature,
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="share of the targets and samples")
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--out", type=Path, help="figures as JSON")
@@ -269,7 +274,12 @@ def main() -> None:
         Model.load(args.model),
         Teacher.load(args.teacher),
         args.shared,
-        SamplingConfig(steps=args.steps, temperature=args.temperature),
+        SamplingConfig(
+            steps=args.steps,
+            temperature=args.temperature,
+            time_power=args.time_power,
+            self_conditioning_temperature=args.self_conditioning_temperature,
+        ),
         GuidanceConfig(mode=args.guidance, guidance_lr=args.guidance_lr, fluency=args.fluency),
         args.scale,
         args.batch_size,
@@ -288,12 +298,13 @@ def main() -> None:
         print(name, "  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
         if args.out:
             args.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
-    figures["peak_rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    if args.texts:
-        with args.texts.open("w", encoding="utf-8") as stream:
-            for name, results in bench.kept.items():
-                for r in results:
-                    stream.write(json.dumps({"row": name, **r.model_dump(mode="json")}) + "\n")
+        if args.texts:  # kept as they come, should a later row fail
+            lines = [
+                json.dumps({"row": row_name, **r.model_dump(mode="json")}, ensure_ascii=False)
+                for row_name, results in bench.kept.items()
+                for r in results
+            ]
+            args.texts.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from dlm_core.training import uniform_times
 if TYPE_CHECKING:
     from dlm_core.bundle import Model
 
-CANDIDATES = 48
+CANDIDATES = 32
 """Words a position whose label is scored in context; the rest keep the lexicon's estimate."""
 
 

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from dlm_core.config import ModelConfig
 
 
+ROWS = 16
+"""Texts that are denoised together when lengths differ."""
+
+
 def sinusoid(t: Tensor, width: int) -> Tensor:
     """Sinusoidal features of t in [0, 1], scaled to the release's clock of 0..1000: (B, width)."""
     half = width // 2
@@ -139,4 +143,12 @@ class Denoiser(Transformer):
         if self.self_conditioning:
             prev = torch.zeros_like(x_t) if x_0_prev is None else x_0_prev
             x_t = torch.cat([x_t, prev], dim=-1)
-        return self(x_t, t, lengths)  # type: ignore[no-any-return]
+        if self.training or len(x_t) <= ROWS or bool((lengths == lengths[0]).all()):
+            return self(x_t, t, lengths)  # type: ignore[no-any-return]
+        # Texts of like lengths together: else half of the work is done on padding.
+        parts = torch.split(lengths.argsort(stable=True), ROWS)
+        out = x_t.new_zeros(*x_t.shape[:2], self.outputs.out_features)
+        for rows in parts:
+            width = int(lengths[rows].max())
+            out[rows, :width] = self(x_t[rows, :width], t[rows], lengths[rows])
+        return out

@@ -392,8 +392,11 @@ class _Walk:
         temperature = self.sampling.temperature
         if temperature == 0:
             return log_q.argmax(-1)
-        gumbel = self.noise.gumbel(self.net.config.max_len, log_q.shape[-1])[:, : self.width]
-        return (log_q / temperature + gumbel).argmax(-1)
+        # One uniform a position, by the inverse of the cumulative distribution: a Gumbel a word
+        # would cost more than the denoiser.
+        u = self.noise.uniform(self.net.config.max_len)[:, : self.width, None]
+        cumulative = F.softmax(log_q / temperature, dim=-1).cumsum(-1)
+        return (cumulative < u * cumulative[..., -1:]).sum(-1).clamp(max=log_q.shape[-1] - 1)
 
     def _guide(self, x_s: Tensor, s: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         if not self._active(s):

@@ -16,7 +16,7 @@ Shapes: B batch, L word positions, D word-vector width, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NoReturn, Protocol, runtime_checkable
@@ -57,6 +57,8 @@ class State:
     embedding: Tensor
     predict: Callable[[], Prediction] = field(repr=False)
     seeds: tuple[int, ...] = ()
+    given_log_probs: Tensor | None = field(default=None, repr=False)
+    """The rounding distribution, where it is known without `predict`."""
 
     @cached_property
     def _prediction(self) -> Prediction:
@@ -70,6 +72,8 @@ class State:
     @property
     def token_log_probs(self) -> Tensor:
         """(B, L, V), log q_i(w), the rounding distribution of x_0_hat."""
+        if self.given_log_probs is not None:
+            return self.given_log_probs
         return self._prediction.token_log_probs
 
     @cached_property
@@ -87,19 +91,15 @@ class State:
 
     def with_log_probs(self, token_log_probs: Tensor) -> State:
         """The same state with another rounding distribution; x_0_hat becomes its mean."""
-        x_0_hat = token_log_probs.exp() @ self.embedding
-        return State(
-            self.x_t,
-            self.t,
-            self.alpha_bar,
-            self.lengths,
-            self.embedding,
-            lambda: Prediction(x_0_hat, token_log_probs),
-            self.seeds,
+        return replace(
+            self,
+            predict=lambda: Prediction(token_log_probs.exp() @ self.embedding, token_log_probs),
+            given_log_probs=token_log_probs,
         )
 
     def rows(self, rows: slice) -> State:
         """The state of some samples."""
+        given = self.given_log_probs
         return State(
             self.x_t[rows],
             self.t[rows],
@@ -108,6 +108,7 @@ class State:
             self.embedding,
             lambda: Prediction(self.x_0_hat[rows], self.token_log_probs[rows]),
             self.seeds[rows],
+            None if given is None else given[rows],
         )
 
 

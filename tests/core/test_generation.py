@@ -291,7 +291,7 @@ def test_progress_and_steps_are_reported(tiny_model: Model, plugins: Plugins) ->
         Length(4),
         n=3,
         batch_size=2,
-        sampling=FAST,
+        sampling=FAST.model_copy(update={"time_power": 1.0}),
         plugins=plugins,
         progress=lambda k, total: done.append((k, total)),
         on_step=lambda t, texts: seen.append((t, texts)),

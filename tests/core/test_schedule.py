@@ -150,3 +150,12 @@ def test_going_through_x_s_gives_the_distribution_of_x_t() -> None:
     through = alpha.sqrt() * x_s + (1 - alpha).sqrt() * b
     direct = schedule.q_sample(x_0.expand(n, 1, 1), t, c)
     assert stats.ks_2samp(through.flatten().numpy(), direct.flatten().numpy()).pvalue > 0.01
+
+
+def test_a_power_below_one_moves_steps_to_high_noise_and_keeps_the_ends() -> None:
+    schedule = NoiseSchedule("sqrt", 2000)
+    even, dense = schedule.timesteps(25), schedule.timesteps(25, power=0.5)
+    assert float(dense[0]) == 1.0 and float(dense[-1]) == pytest.approx(1 / 2000)
+    assert bool((dense[1:-1] > even[1:-1]).all())
+    # t = u^(1/2): half of the steps lie above t = sqrt(1/2)
+    assert int((dense > math.sqrt(0.5)).sum()) == pytest.approx(12.5, abs=1)
