@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from dlm_core.config import ModelConfig
 
-
 ROWS = 16
 """Texts that are denoised together when lengths differ."""
 
