@@ -166,12 +166,19 @@ class _PosControl:
 
     def log_prob(self, state: State) -> Tensor:
         """(B,)."""
-        log_q = state.token_log_probs
         labels = self._labels(state)
-        emission = self.tagger.word_log_probs(state, labels, log_q.detach())
         # floored, so that one impossible word does not drown the gradient of the others
-        per_word = (log_q + emission).logsumexp(-1).clamp(min=-50.0)  # (B, L)
+        per_word = self._joint(state, labels).logsumexp(-1).clamp(min=-50.0)  # (B, L)
         return (per_word * (labels >= 0)).sum(-1)
+
+    def tilt(self, state: State) -> Tensor:
+        """q_i(w) p(tag_i | w, context_i), which Guard normalises: the gradient's closed form."""
+        return self._joint(state, self._labels(state))
+
+    def _joint(self, state: State, labels: Tensor) -> Tensor:
+        """log q_i(w) p(tag_i | w, context_i), (B, L, V)."""
+        log_q = state.token_log_probs
+        return log_q + self.tagger.word_log_probs(state, labels, log_q.detach())
 
     def _labels(self, state: State) -> Tensor:
         """Wanted label of each position, (B, L), -1 free.

@@ -143,7 +143,7 @@ class SamplingConfig(Settings):
     """Snap x_0_hat to a word vector at each step (§4.2)."""
     clamp_start: float = Field(default=1.0, ge=0, le=1)
     """Clamp only where t <= clamp_start (footnote 6)."""
-    temperature: float = Field(default=0.3, ge=0)
+    temperature: float = Field(default=0.2, ge=0)
     """Of the word the clamp picks: 0 takes the likeliest word, 1 draws it."""
     self_conditioning_temperature: float = Field(default=0.3, gt=0, le=1)
     """Of the word distribution whose mean is fed back to the denoiser; 1 is as in training."""

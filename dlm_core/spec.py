@@ -353,7 +353,7 @@ def _spec_error(
 ) -> SpecError:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     hint = _example(cls)
     if first["type"] == "extra_forbidden":
         message = "no such field"

@@ -102,7 +102,7 @@ def test_the_grammar(source: str, spec: ControlSpec, weight: float) -> None:
     [
         ("lenght:12", "unknown control 'lenght'", "lenght", "did you mean 'length'?"),
         ("zzz", "unknown control 'zzz'", "zzz", "known: semantic, pos, length, infill"),
-        ("length:0", "field 'words': Input should be greater", "0", "for example length:12"),
+        ("length:0", "field 'words': must be greater", "0", "for example length:12"),
         ("length:14-10", "the range 14-10 is reversed", None, "length:10-14"),
         ("length:", "how many words?", None, "for example length:12 or length:10-14"),
         ("length:word=5", None, None, None),
