@@ -144,37 +144,37 @@ def command(
         ),
     ] = SAMPLING.self_conditioning_temperature,
     guidance: Annotated[
-        Literal["posterior", "paper"],
+        Literal["posterior", "paper", "both"],
         typer.Option(
-            help="Condition the predicted words exactly, or climb the gradient at x_t.",
+            help="Condition the predicted words, climb the gradient at x_t, or both (slow).",
             rich_help_panel="Guidance",
         ),
     ] = GUIDANCE.mode,
     guidance_steps: Annotated[
         int,
         typer.Option(
-            metavar="INT", help="Gradient steps (paper only).", rich_help_panel="Guidance"
+            metavar="INT", help="Gradient steps (paper and both).", rich_help_panel="Guidance"
         ),
     ] = GUIDANCE.guidance_steps,
     guidance_lr: Annotated[
         float,
         typer.Option(
             metavar="FLOAT",
-            help="Rate of the gradient steps (paper only).",
+            help="Rate of the gradient steps (paper and both).",
             rich_help_panel="Guidance",
         ),
     ] = GUIDANCE.guidance_lr,
     guidance_optimizer: Annotated[
         Literal["adagrad", "sign"],
         typer.Option(
-            help="'sign' is what the release does (paper only).", rich_help_panel="Guidance"
+            help="'sign' is what the release does (paper and both).", rich_help_panel="Guidance"
         ),
     ] = GUIDANCE.optimizer,
     fluency: Annotated[
         float,
         typer.Option(
             metavar="FLOAT",
-            help="Weight of the fluency term (paper only).",
+            help="Weight of the fluency term (paper and both).",
             rich_help_panel="Guidance",
         ),
     ] = GUIDANCE.fluency,
@@ -374,7 +374,7 @@ def _warn_of_idle_options(sampling: SamplingConfig, guidance: GuidanceConfig) ->
         idle.append(("clamp_start", sampling, SAMPLING, "--clamp"))
     if guidance.mode == "posterior":
         names = ("guidance_steps", "guidance_lr", "optimizer", "fluency")
-        idle += [(name, guidance, GUIDANCE, "--guidance paper") for name in names]
+        idle += [(name, guidance, GUIDANCE, "--guidance paper or both") for name in names]
     for name, chosen, default, needed in idle:
         if getattr(chosen, name) != getattr(default, name):
             flag = _FLAGS.get(name, name.replace("_", "-"))

@@ -152,15 +152,17 @@ class SamplingConfig(Settings):
 class GuidanceConfig(Settings):
     """How controls steer a step."""
 
-    mode: Literal["posterior", "paper"] = "posterior"
+    mode: Literal["posterior", "paper", "both"] = "posterior"
+    """`both` tilts the words as `posterior` does, then moves x_{t-1} as `paper` does: more fluent
+    under `pos`, at several times the cost."""
     guidance_steps: int = Field(default=3, ge=0)
-    """K, gradient steps on x_{t-1} (paper mode)."""
+    """K, gradient steps on x_{t-1} (paper and both)."""
     guidance_lr: float = Field(default=0.1, gt=0)
-    """Adagrad's rate (paper mode)."""
+    """Adagrad's rate (paper and both)."""
     optimizer: Literal["adagrad", "sign"] = "adagrad"
     """`sign` is what the release does: a new Adagrad each step, so lr * sign(gradient)."""
     fluency: float = Field(default=0.01, ge=0)
-    """lambda, the weight of log p(x_{t-1} | x_t) (paper mode)."""
+    """lambda, the weight of log p(x_{t-1} | x_t) (paper and both)."""
     t_min: float = Field(default=0.0, ge=0, le=1)
     t_max: float = Field(default=1.0, ge=0, le=1)
     """Guide only where t_min <= t <= t_max."""

@@ -371,7 +371,7 @@ class _Walk:
         """x_0_hat after control (posterior mode) and clamping."""
         predicted = self._predict(x_t, t)
         log_q = predicted.token_log_probs
-        if self.guidance.mode == "posterior" and self._active(t):
+        if self.guidance.mode != "paper" and self._active(t):
             tilted = tilt(self._state(x_t, t, lambda: predicted), self.groups)
             log_q = log_q.clone()
             log_q[:, self.offset : self.offset + self.longest] = tilted
@@ -421,7 +421,7 @@ class _Walk:
             self.net.schedule,
             self._randn,
             1.0 if sampling.sampler == "ancestral" else sampling.eta,
-            self._guide if self.guidance.mode == "paper" and self.groups else None,
+            self._guide if self.guidance.mode != "posterior" and self.groups else None,
             progress,
         )
         words = self.log_q.argmax(-1)  # rounding: argmax p(w | x_0) (§4.2)

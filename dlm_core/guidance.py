@@ -1,6 +1,6 @@
 """Steering: what a control sees (State), what it is asked (Control), how its answer moves a step.
 
-Two modes, one protocol (`log_prob(state) -> (B,)`):
+Two modes, one protocol (`log_prob(state) -> (B,)`); `both` runs one after the other:
 
 `posterior`
     The leaf is the rounding distribution q_i(w) of x_0_hat. For log p(c) multilinear in q, the

@@ -143,7 +143,7 @@ def test_options_without_effect_are_told(make):
     run = make("-n", 1, "--eta", 0.5, "--fluency", 1, "--no-verify")
     assert run.code == 0
     assert "warning: option '--eta' has no effect without --sampler ddim" in run.err
-    assert "warning: option '--fluency' has no effect without --guidance paper" in run.err
+    assert "warning: option '--fluency' has no effect without --guidance paper or both" in run.err
     assert not make("-n", 1, "--eta", 0.5, "--sampler", "ddim", "--no-verify").err
 
 

@@ -24,6 +24,7 @@ from dlm_core.vocab import SPECIALS
 
 FAST = SamplingConfig(steps=4)
 POSTERIOR, PAPER = GuidanceConfig(), GuidanceConfig(mode="paper", guidance_steps=2)
+BOTH = GuidanceConfig(mode="both", guidance_steps=2)
 
 
 class Word(ControlSpec):
@@ -53,7 +54,7 @@ def texts(results: Sequence[Result]) -> list[str]:
 
 
 @pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("guidance", [POSTERIOR, PAPER], ids=["posterior", "paper"])
+@pytest.mark.parametrize("guidance", [POSTERIOR, PAPER, BOTH], ids=["posterior", "paper", "both"])
 def test_a_sample_is_the_same_alone_and_in_any_batch(
     padded: bool,
     guidance: GuidanceConfig,
@@ -131,7 +132,7 @@ def test_no_special_word_is_ever_written(
 
 
 @pytest.mark.parametrize("words", [1, 6, 12])
-@pytest.mark.parametrize("guidance", [POSTERIOR, PAPER], ids=["posterior", "paper"])
+@pytest.mark.parametrize("guidance", [POSTERIOR, PAPER, BOTH], ids=["posterior", "paper", "both"])
 def test_a_length_is_exact(
     words: int, guidance: GuidanceConfig, tiny_model: Model, padded_model: Model, plugins: Plugins
 ) -> None:
@@ -185,7 +186,7 @@ CONTEXT = st.lists(
 )
 
 
-@pytest.mark.parametrize("mode", ["posterior", "paper"])
+@pytest.mark.parametrize("mode", ["posterior", "paper", "both"])
 @given(left=CONTEXT, right=CONTEXT, seed=st.integers(0, 99), gap=st.integers(1, 3))
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_context_of_an_infill_is_always_held(
