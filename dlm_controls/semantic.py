@@ -106,7 +106,7 @@ class Semantic(ControlSpec):
         for phrase in mr_reader.realisations(field, value):
             if not all(word in info.vocab for word in phrase):
                 continue
-            if field != "familyFriendly" and not _contains(phrase, own):
+            if field != "familyFriendly" and _find(phrase, own) is None:
                 continue
             mentions = mr_reader.read_mentions(phrase)
             sure = any((m.field, m.value) == (field, value) for m in mentions)
@@ -141,7 +141,8 @@ class Semantic(ControlSpec):
         phrases = [
             _Phrase(
                 tuple(context.vocab.id(w) for w in words),
-                _spans(words, own) if self.mr_field != "familyFriendly" else (0, len(words)),
+                # a yes/no paraphrase ("no kids") is the value from end to end
+                (self.mr_field != "familyFriendly" and _find(words, own)) or (0, len(words)),
                 0.0 if sure else -_BARE_PENALTY,
             )
             for words, sure in self.phrases(context.info)
@@ -196,21 +197,13 @@ class Semantic(ControlSpec):
         return train_tagger(model, words, tags, labels, out, on_step=on_step, **options)
 
 
-def _contains(phrase: Sequence[str], own: Sequence[str]) -> bool:
-    folded = [w.casefold() for w in own]
-    return any(
-        [w.casefold() for w in phrase[i : i + len(own)]] == folded
-        for i in range(len(phrase) - len(own) + 1)
-    )
-
-
-def _spans(phrase: Sequence[str], own: Sequence[str]) -> tuple[int, int]:
-    """Where the value's own words stand in a phrase."""
+def _find(phrase: Sequence[str], own: Sequence[str]) -> tuple[int, int] | None:
+    """Where the value's own words stand in a phrase, whatever the case; None if they do not."""
     folded = [w.casefold() for w in own]
     for i in range(len(phrase) - len(own) + 1):
         if [w.casefold() for w in phrase[i : i + len(own)]] == folded:
             return i, i + len(own)
-    return 0, len(phrase)
+    return None
 
 
 @dataclass(frozen=True)

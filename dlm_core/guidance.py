@@ -27,9 +27,10 @@ from torch import Tensor
 
 from dlm_core.bundle import Model, ModelInfo, read_weights
 from dlm_core.config import GuidanceConfig
-from dlm_core.errors import DLMError, MissingError, PluginError
+from dlm_core.errors import MissingError, PluginError, plugin_errors
 from dlm_core.model import Prediction
 from dlm_core.noise import PerSampleNoise
+from dlm_core.spec import control_name
 from dlm_core.vocab import Vocab
 
 LOG_FLOOR = -40.0
@@ -260,15 +261,8 @@ class Guard:
 
     def fixed(self, control: SupportsFixed, lengths: Tensor, width: int) -> Tensor:
         """`control.fixed`, checked: word ids of shape (B, width)."""
-        try:
+        with plugin_errors(self._name, "fixed"):
             ids = control.fixed(lengths, width)
-        except DLMError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"{self._name} failed at fixed: {type(error).__name__}: {error}",
-                "DLM_DEBUG=1 shows the traceback",
-            ) from error
         shape = (len(lengths), width)
         if not isinstance(ids, Tensor) or tuple(ids.shape) != shape or ids.is_floating_point():
             found = f"{ids.dtype} {tuple(ids.shape)}" if isinstance(ids, Tensor) else type(ids)
@@ -276,16 +270,8 @@ class Guard:
         return ids
 
     def _call(self, function: Callable[[State], Tensor], state: State) -> Tensor:
-        try:
+        with plugin_errors(self._name, f"t={float(state.t[0]):.3f}"):
             return function(state)
-        except DLMError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"{self._name} failed at t={float(state.t[0]):.3f}: "
-                f"{type(error).__name__}: {error}",
-                "DLM_DEBUG=1 shows the traceback",
-            ) from error
 
     def _check(self, value: object, shape: tuple[int, ...], what: str, state: State) -> None:
         if not isinstance(value, Tensor):
@@ -300,8 +286,7 @@ class Guard:
 
     @property
     def _name(self) -> str:
-        owner = f" from {self.plugin}" if self.plugin else ""
-        return f"control '{self.label}'{owner}"
+        return control_name(self.label, self.plugin)
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dlm_core.errors import DLMError, PluginError, SpecError, UnsatisfiableError, did_you_mean
+from dlm_core.errors import SpecError, UnsatisfiableError, did_you_mean, plugin_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,25 +178,14 @@ class Term:
         """As typed, or the canonical form."""
         return self.source or str(self)
 
-    @contextmanager
-    def named_errors(self, stage: str, owner: str = "") -> Iterator[None]:
+    def named_errors(self, stage: str, owner: str = "") -> AbstractContextManager[None]:
         """Turn whatever the spec's own code raises into a PluginError that names it.
 
         Args:
             stage: what is being called: check, lengths, build, verify.
             owner: distribution and version that provide the control.
         """
-        try:
-            yield
-        except DLMError:
-            raise
-        except Exception as error:
-            origin = f" from {owner}" if owner else ""
-            raise PluginError(
-                f"control '{self.label}'{origin} failed at {stage}: "
-                f"{type(error).__name__}: {error}",
-                "DLM_DEBUG=1 shows the traceback",
-            ) from error
+        return plugin_errors(control_name(self.label, owner), stage)
 
 
 @dataclass(frozen=True)
@@ -254,6 +243,11 @@ class Controls:
         if common.empty:
             raise UnsatisfiableError("the controls admit no common number of words")
         return common
+
+
+def control_name(label: str, owner: str = "") -> str:
+    """A control as errors name it: `control 'length:5' from dlm 0.1.0`."""
+    return f"control '{label}'" + (f" from {owner}" if owner else "")
 
 
 def as_controls(value: ControlSpec | Controls | Iterable[ControlSpec] | None) -> Controls:
