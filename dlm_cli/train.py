@@ -55,6 +55,14 @@ def train_lm(
             rich_help_panel="Training",
         ),
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Start from this model's weights: fine-tune it.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
     max_steps: Annotated[
         int | None,
         typer.Option(
@@ -124,6 +132,10 @@ def train_lm(
     )
     if resume:
         trainer.resume()
+    elif init is not None:
+        from dlm_core.bundle import Model as Bundle
+
+        trainer.start_from(Bundle.load(init))
     goal = min(stop_after or settings.max_steps, settings.max_steps)
     with progress_bar("training", goal) as bar:
         bar.update(trainer.step)

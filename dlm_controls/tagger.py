@@ -28,7 +28,7 @@ from dlm_core.bundle import write_weights
 from dlm_core.data import LengthBatches, collate
 from dlm_core.denoiser import sinusoid
 from dlm_core.guidance import BuildContext, State
-from dlm_core.training import uniform_times
+from dlm_core.training import stratified_times
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model
@@ -178,7 +178,7 @@ def train_tagger(
         rows: Any = batches[step]  # of (word, tag) pairs
         words, lengths = collate([[w for w, _ in row] for row in rows], model.vocab.pad)
         target, _ = collate([[k for _, k in row] for row in rows], -100)
-        k = uniform_times(model.info.config.train_steps, len(rows), generator)
+        k = stratified_times(model.info.config.train_steps, len(rows), generator)
         t = k.float() / model.info.config.train_steps
         loss = _loss(model, tagger, words, target, lengths, t, generator)
         optimizer.zero_grad()

@@ -114,6 +114,15 @@ class TrainConfig(Settings):
     clip_norm: float = Field(default=1.0, gt=0)
     ema: float = Field(default=0.999, ge=0, lt=1)
     self_conditioning_rate: float = Field(default=0.5, ge=0, le=1)
+    time_power: float = Field(default=1.0, gt=0)
+    """t = u^time_power, u uniform; below 1 more training falls on high noise, where words are hard
+    to tell (at the end of a run t < 0.3 has long been learnt)."""
+    rollout_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of the self-conditioned steps in which x_t comes from one step of the sampler (from an
+    earlier time, through words the model picked itself) instead of q(x_t | x_0), so that the model
+    meets its own mistakes in training (Savinov et al. 2022 do so for discrete diffusion)."""
+    rollout_gap: float = Field(default=0.3, gt=0, le=1)
+    """The sampler's step spans a time drawn uniformly from 0 to this."""
     importance_sampling: bool = False
     """Draw t in proportion to its loss's root mean square (App. B; for `vlb`)."""
     min_count: int = Field(default=10, ge=0)
@@ -136,16 +145,16 @@ class SamplingConfig(Settings):
     """DDIM's stochasticity; 1 is ancestral sampling."""
     spacing: Literal["respaced", "rebuilt"] = "respaced"
     """`rebuilt` is the release's shortened schedule, which ends at more noise."""
-    time_power: float = Field(default=0.5, gt=0)
+    time_power: float = Field(default=0.35, gt=0)
     """1 spaces the steps evenly in t; below 1 more of them fall on high noise, where the facts of
     a text are settled."""
     clamp: bool = True
     """Snap x_0_hat to a word vector at each step (§4.2)."""
     clamp_start: float = Field(default=1.0, ge=0, le=1)
     """Clamp only where t <= clamp_start (footnote 6)."""
-    temperature: float = Field(default=0.2, ge=0)
+    temperature: float = Field(default=1.0, ge=0)
     """Of the word the clamp picks: 0 takes the likeliest word, 1 draws it."""
-    self_conditioning_temperature: float = Field(default=0.3, gt=0, le=1)
+    self_conditioning_temperature: float = Field(default=0.5, gt=0, le=1)
     """Of the word distribution whose mean is fed back to the denoiser; 1 is as in training."""
 
 

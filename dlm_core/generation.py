@@ -24,7 +24,7 @@ from dlm_core.guidance import (
     guide,
     tilt,
 )
-from dlm_core.model import Prediction
+from dlm_core.model import Prediction, pick_words
 from dlm_core.noise import PerSampleNoise
 from dlm_core.plugins import Plugins, load_plugins
 from dlm_core.results import Result, report
@@ -392,11 +392,8 @@ class _Walk:
         temperature = self.sampling.temperature
         if temperature == 0:
             return log_q.argmax(-1)
-        # One uniform a position, by the inverse of the cumulative distribution: a Gumbel a word
-        # would cost more than the denoiser.
-        u = self.noise.uniform(self.net.config.max_len)[:, : self.width, None]
-        cumulative = F.softmax(log_q / temperature, dim=-1).cumsum(-1)
-        return (cumulative < u * cumulative[..., -1:]).sum(-1).clamp(max=log_q.shape[-1] - 1)
+        u = self.noise.uniform(self.net.config.max_len)[:, : self.width]
+        return pick_words(log_q, u, temperature)
 
     def _guide(self, x_s: Tensor, s: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         if not self._active(s):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from dlm_core.config import LossWeights, ModelConfig, Objective
 from dlm_core.denoiser import Denoiser
 from dlm_core.schedule import NoiseSchedule
+
+ROLLOUT_TEMPERATURE = 0.2
+"""Of the words a training rollout picks: near its likeliest, as a text comes out at the end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,31 @@ class Losses:
         """The weighted sum, (B,)."""
         terms = (getattr(weights, f.name) * getattr(self, f.name) for f in fields(self))
         return sum(terms, torch.zeros_like(self.mse))
+
+
+class Rollout(NamedTuple):
+    """The draws of one sampler step taken in training (`TrainConfig.rollout_rate`).
+
+    Attributes:
+        gap: (B,), how much earlier (noisier) than t the step begins.
+        uniform: (B, L), picks the words of the clamp.
+        noise: (B, L, D) standard normal, for q(x_t | x_{t + gap}, x_0_hat).
+    """
+
+    gap: Tensor
+    uniform: Tensor
+    noise: Tensor
+
+
+def pick_words(token_log_probs: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+    """Draw words at a temperature: (B, L, V) log-probabilities, uniforms (B, L) -> ids (B, L).
+
+    One uniform a position, by the inverse of the cumulative distribution: a Gumbel a word would
+    cost more than the denoiser.
+    """
+    cumulative = F.softmax(token_log_probs / temperature, dim=-1).cumsum(-1)
+    words = (cumulative < uniform[..., None] * cumulative[..., -1:]).sum(-1)
+    return words.clamp(max=token_log_probs.shape[-1] - 1)
 
 
 class DiffusionLM(nn.Module):
@@ -148,6 +177,7 @@ class DiffusionLM(nn.Module):
         noise: tuple[Tensor, Tensor],
         objective: Objective = "x0_simple",
         self_condition: bool = False,
+        rollout: Rollout | None = None,
     ) -> Losses:
         """The terms of L^e2e (eq. 2) at times t.
 
@@ -158,6 +188,7 @@ class DiffusionLM(nn.Module):
             noise: two (B, L, D) standard normals, for q(x_0 | w) and q(x_t | x_0).
             objective: which weighting of the squared error.
             self_condition: first estimate x_0 without gradient and feed it back.
+            rollout: take x_t, and what is fed back, from a sampler's step instead.
         """
         mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]  # (B, L)
         mask = mask.float() / lengths[:, None]  # weights of a mean over existing positions
@@ -165,7 +196,9 @@ class DiffusionLM(nn.Module):
         x_0 = words + self.config.sigma_0 * noise[0]
         x_t = self.schedule.q_sample(x_0, t, noise[1])
         x_0_prev = None
-        if self_condition:
+        if self_condition and rollout is not None:
+            x_t, x_0_prev = self._roll_out(x_0, t, lengths, noise[1], rollout)
+        elif self_condition:
             with torch.no_grad():
                 x_0_prev = self.predict(x_t, t, lengths).x_0_hat
         predicted = self.predict(x_t, t, lengths, x_0_prev)
@@ -180,6 +213,19 @@ class DiffusionLM(nn.Module):
         anchor = -_pick(predicted.token_log_probs, tokens)
         return Losses(weight * mse, prior, (rounding * mask).sum(-1), (anchor * mask).sum(-1))
 
+    @torch.no_grad()
+    def _roll_out(
+        self, x_0: Tensor, t: Tensor, lengths: Tensor, noise: Tensor, rollout: Rollout
+    ) -> tuple[Tensor, Tensor]:
+        """x_t after one sampler step from t + gap, and the x_0_hat of that step; (B, L, D) each."""
+        earlier = (t + rollout.gap).clamp(max=1.0)
+        x = self.schedule.q_sample(x_0, earlier, noise)
+        predicted = self.predict(x, earlier, lengths)
+        words = pick_words(predicted.token_log_probs, rollout.uniform, ROLLOUT_TEMPERATURE)
+        # Where t = 1 there is no earlier time: the step is empty and its variance 0.
+        mean, var = self.schedule.q_posterior(self.embed(words), x, earlier, t)
+        return mean + var.clamp(min=0).sqrt() * rollout.noise, predicted.x_0_hat
+
     def forward(
         self,
         tokens: Tensor,
@@ -189,9 +235,10 @@ class DiffusionLM(nn.Module):
         objective: Objective,
         weights: LossWeights,
         self_condition: bool,
+        rollout: Rollout | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Training entry: the total loss a sample (B,), and each term's (detached)."""
-        losses = self.losses(tokens, lengths, t, noise, objective, self_condition)
+        losses = self.losses(tokens, lengths, t, noise, objective, self_condition, rollout)
         terms = {f.name: getattr(losses, f.name).detach() for f in fields(losses)}
         return losses.total(weights), terms
 

@@ -21,11 +21,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dlm_core.bundle import save_bundle
+from dlm_core.bundle import Model, save_bundle
 from dlm_core.config import TrainConfig
 from dlm_core.data import LengthBatches, collate, layout
 from dlm_core.errors import MissingError, UsageError
-from dlm_core.model import DiffusionLM
+from dlm_core.model import DiffusionLM, Rollout
 from dlm_core.noise import PerSampleNoise
 from dlm_core.sampling import ancestral
 from dlm_core.vocab import Vocab
@@ -91,10 +91,15 @@ class LossAwareTimes:
             self.counts[b] += 1
 
 
-def uniform_times(train_steps: int, count: int, generator: torch.Generator) -> Tensor:
-    """Steps k in 1..T, one from each of `count` equal strata: uniform, with less variance."""
+def stratified_times(
+    train_steps: int, count: int, generator: torch.Generator, power: float = 1.0
+) -> Tensor:
+    """Steps k in 1..T, k/T = u^power with one u from each of `count` equal strata of (0, 1).
+
+    Power 1 is uniform; 1/2 gives t the density 2t: more training on high noise.
+    """
     u = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    k = (u * train_steps).long() + 1
+    k = (u**power * train_steps).long() + 1
     return k[torch.randperm(count, generator=generator)].clamp(max=train_steps)
 
 
@@ -220,6 +225,26 @@ class Trainer:
             self.model.denoiser.compile(dynamic=True)
         self.wrapped = self.parallel.wrap(self.model)
 
+    def start_from(self, model: Model) -> None:
+        """Begin with a trained bundle's weights instead of random ones.
+
+        Raises:
+            UsageError: its shape or vocabulary is not this run's.
+        """
+        ours, theirs = self.config.model.model_dump(), model.info.config.model_dump()
+        for key in ours:
+            if ours[key] != theirs[key] and key not in ("learned_embedding", "dropout"):
+                raise UsageError(
+                    f"--init: '{key}' of the model is {theirs[key]!r}, this run's is {ours[key]!r}",
+                    "set it in the [model] table of --config",
+                )
+        if model.vocab.plain_words != self.vocab.plain_words:
+            raise UsageError("--init: the model's vocabulary is not this corpus's")
+        counts = self.model.length_counts.clone()
+        self.model.load_state_dict(model.net.state_dict())
+        self.model.length_counts.copy_(counts)
+        self.ema = {k: v.detach().clone() for k, v in self.model.named_parameters()}
+
     # -- one step ---------------------------------------------------------------------------
 
     def train_step(self) -> dict[str, float]:
@@ -234,13 +259,22 @@ class Trainer:
         if config.importance_sampling:
             k, importance = self.times.sample(count, generator)
         else:
-            k = uniform_times(config.model.train_steps, count, generator)
+            k = stratified_times(config.model.train_steps, count, generator, config.time_power)
             importance = torch.ones(count)
         self_condition = config.model.self_conditioning and bool(
             torch.rand((), generator=generator) < config.self_conditioning_rate
         )
+        rollout = None
+        if self_condition and bool(torch.rand((), generator=generator) < config.rollout_rate):
+            rollout = Rollout(
+                torch.rand(count, generator=generator) * config.rollout_gap,
+                torch.rand(tokens.shape, generator=generator),
+                torch.randn(shape, generator=generator),
+            )
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout
         mine = slice(self.parallel.rank, None, self.parallel.world)
+        if rollout is not None:
+            rollout = Rollout(*(draw[mine].to(self.device) for draw in rollout))
         t = k.float() / config.model.train_steps
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             total, terms = self.wrapped(
@@ -251,6 +285,7 @@ class Trainer:
                 config.objective,
                 config.weights,
                 self_condition,
+                rollout,
             )
         # Each process averages over the whole batch; DDP averages processes, hence `world`.
         loss = (total * importance[mine].to(self.device)).sum() * self.parallel.world / count

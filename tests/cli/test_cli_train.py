@@ -39,7 +39,7 @@ def config(tmp_path):
 
 def test_lm_is_trained_resumed_and_used(run_cli, tmp_path, corpus, config):
     out = tmp_path / "run"
-    lm = ("train", "lm", "--corpus", corpus, "--config", config, "--out", out, "--device", "cpu")
+    lm = ("train", "lm", "--corpus", corpus, "--config", config, "--device", "cpu", "--out", out)
     run = run_cli(*lm, "--stop-after", 2)
     assert run.code == 0 and not run.out
     assert "stopped at step 2; continue with --resume" in run.err
@@ -50,6 +50,9 @@ def test_lm_is_trained_resumed_and_used(run_cli, tmp_path, corpus, config):
     assert "step 4: validation cross-entropy" in run.err
     run = run_cli("generate", "-m", out, "-n", 1, "--steps", 2, "-c", "length:5")
     assert run.code == 0 and len(run.out.split()) == 5
+    tuned = ("--init", out, "--out", tmp_path / "tuned", "--max-steps", 1)
+    run = run_cli(*lm[:-2], *tuned)
+    assert run.code == 0 and (tmp_path / "tuned" / "model.safetensors").exists(), run.err
 
 
 def test_a_wrong_key_of_the_config_is_named(run_cli, tmp_path, corpus, config):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dlm_core.config import ModelConfig
 from dlm_core.data import LengthBatches, collate, layout
-from dlm_core.training import LossAwareTimes, uniform_times
+from dlm_core.training import LossAwareTimes, stratified_times
 from dlm_core.vocab import Vocab
 
 SIZES = st.lists(st.integers(1, 20), min_size=1, max_size=60)
@@ -72,19 +72,26 @@ def test_collate_pads_on_the_right() -> None:
 
 
 @given(count=st.integers(1, 200), steps=st.integers(1, 300))
-def test_uniform_times_take_one_step_from_each_stratum(count: int, steps: int) -> None:
-    k = uniform_times(steps, count, torch.Generator().manual_seed(0)).sort().values
+def test_stratified_times_take_one_step_from_each_stratum(count: int, steps: int) -> None:
+    k = stratified_times(steps, count, torch.Generator().manual_seed(0)).sort().values
     assert int(k.min()) >= 1 and int(k.max()) <= steps
     strata = (torch.arange(count) * steps / count).floor().long() + 1
     upper = ((torch.arange(count) + 1) * steps / count).ceil().long()
     assert bool((k >= strata).all()) and bool((k <= upper).all())
 
 
-def test_uniform_times_are_uniform() -> None:
+def test_stratified_times_are_uniform() -> None:
     generator = torch.Generator().manual_seed(0)
-    draws = torch.cat([uniform_times(10, 7, generator) for _ in range(3000)])
+    draws = torch.cat([stratified_times(10, 7, generator) for _ in range(3000)])
     frequency = torch.bincount(draws, minlength=11)[1:] / len(draws)
     torch.testing.assert_close(frequency, torch.full((10,), 0.1), atol=0.01, rtol=0)
+
+
+def test_a_power_of_one_half_gives_time_the_density_2t() -> None:
+    k = stratified_times(10, 100_000, torch.Generator().manual_seed(0), power=0.5)
+    frequency = torch.bincount(k, minlength=11)[1:] / len(k)
+    edges = torch.arange(11) / 10
+    torch.testing.assert_close(frequency, edges[1:] ** 2 - edges[:-1] ** 2, atol=1e-3, rtol=0)
 
 
 def learned_times(train_steps: int = 40) -> tuple[LossAwareTimes, torch.Tensor]:

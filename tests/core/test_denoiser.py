@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dlm_core.config import ModelConfig
-from dlm_core.denoiser import ROWS, Denoiser
+from dlm_core.denoiser import ROWS, Denoiser, attention
 
 
 def test_a_large_batch_of_mixed_lengths_equals_each_text_alone() -> None:
@@ -22,3 +22,14 @@ def test_a_large_batch_of_mixed_lengths_equals_each_text_alone() -> None:
             one = slice(i, i + 1)
             alone = denoiser.denoise(x[one, :n], t[one], lengths[one], prev[one, :n])
             torch.testing.assert_close(together[i, :n], alone[0], atol=2e-5, rtol=1e-4)
+
+
+def test_attention_in_bf16_is_the_attention_of_torch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(3, 2, 9, 16, generator=generator) for _ in range(3))
+    mask = (torch.arange(9) < torch.tensor([9, 4, 6])[:, None])[:, None, None, :]
+    for given in (None, mask):
+        exact = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=given)
+        half = attention(q.bfloat16(), k.bfloat16(), v.bfloat16(), given, 0.0)
+        torch.testing.assert_close(half.float(), exact, atol=0.03, rtol=0.03)
+        assert torch.equal(attention(q, k, v, given, 0.0), exact)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dlm_core.bundle import Model
 from dlm_core.config import LossWeights, ModelConfig
-from dlm_core.model import DiffusionLM
+from dlm_core.model import DiffusionLM, Prediction, Rollout, pick_words
 
 T = 100
 MakeModel = Callable[..., Model]
@@ -206,3 +206,50 @@ def test_readout_words_estimates_x_0_as_the_mean_word_vector(tiny_model: Model) 
         p = net.predict(random(2, 5, 8), torch.tensor([0.3, 0.8]), torch.tensor([5, 4]))
     expected = torch.einsum("blv,vd->bld", p.token_log_probs.exp(), net.embedding_matrix)
     torch.testing.assert_close(p.x_0_hat, expected)
+
+
+def rollout(gap: float, batch: int, length: int, seed: int) -> Rollout:
+    generator = torch.Generator().manual_seed(seed)
+    uniform = torch.rand(batch, length, generator=generator)
+    return Rollout(torch.full((batch,), gap), uniform, random(batch, length, 4, seed=seed + 1))
+
+
+def test_a_rollout_of_a_perfect_network_is_a_draw_from_the_forward_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # a network that knows the words turns q(x_{t+gap}) into exactly q(x_t): mean and variance
+    net = small(sigma_0=0.0)
+    batch = 20_000
+    tokens = torch.tensor([[5, 7]]).expand(batch, 2)
+    truth = torch.nn.functional.one_hot(tokens, 9).float().log().clamp(min=-40.0)
+    words = net.embed(tokens).detach()
+    known = Prediction(words, truth)
+    monkeypatch.setattr(net, "predict", lambda *_: known)
+    t = torch.full((batch,), 0.3)
+    x_t, _ = net._roll_out(
+        words, t, torch.full((batch,), 2), random(batch, 2, 4, seed=5), rollout(0.25, batch, 2, 6)
+    )
+    alpha_bar = float(net.schedule.alpha_bar(t[:1]))
+    torch.testing.assert_close(x_t.mean(0), alpha_bar**0.5 * words[0], atol=0.03, rtol=0)
+    torch.testing.assert_close(x_t.var(0), torch.full((2, 4), 1 - alpha_bar), atol=0.02, rtol=0.03)
+
+
+def test_a_rollout_at_pure_noise_is_pure_noise() -> None:
+    net = small(readout="words", self_conditioning=True)
+    tokens, lengths, t = torch.tensor([[5, 7, 8]]), torch.tensor([3]), torch.ones(1)
+    noise = random(1, 3, 4, seed=1), random(1, 3, 4, seed=2)
+    x_0 = net.embed(tokens)
+    x_t, _ = net._roll_out(x_0, t, lengths, noise[1], rollout(0.3, 1, 3, 3))
+    torch.testing.assert_close(x_t, net.schedule.q_sample(x_0, t, noise[1]), atol=1e-4, rtol=1e-4)
+    losses = net.losses(tokens, lengths, t, noise, "x0_simple", True, rollout(0.3, 1, 3, 3))
+    assert all(bool(value.isfinite().all()) for value in vars(losses).values())
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_words_are_picked_with_their_probability(temperature: float) -> None:
+    log_p = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
+    u = (torch.arange(10_000) + 0.5)[None] / 10_000
+    words = pick_words(log_p.expand(1, 10_000, 4), u, temperature)
+    wanted = (log_p / temperature).softmax(-1)
+    found = torch.bincount(words[0], minlength=4) / 10_000
+    torch.testing.assert_close(found, wanted, atol=1e-3, rtol=0)

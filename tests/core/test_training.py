@@ -68,7 +68,10 @@ def assert_same(a: Trainer, b: Trainer) -> None:
 EVERYTHING = {"model": {"dropout": 0.1}, "importance_sampling": True, "objective": "vlb"}
 
 
-@pytest.mark.parametrize("settings", [{}, EVERYTHING, {"model": {"length_mode": "padded"}}])
+ROLLOUTS = {"rollout_rate": 0.5, "time_power": 0.5, "model": {"length_mode": "padded"}}
+
+
+@pytest.mark.parametrize("settings", [{}, EVERYTHING, ROLLOUTS])
 def test_twenty_steps_and_twenty_more_are_forty_bit_for_bit(
     make_trainer: MakeTrainer, settings: dict[str, Any]
 ) -> None:
@@ -314,6 +317,36 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest(
     before = trainer.model.state_dict()["denoiser.blocks.0.up.weight"].clone()
     trainer.train_step()
     assert not torch.equal(trainer.model.state_dict()["denoiser.blocks.0.up.weight"], before)
+
+
+def test_fine_tuning_starts_from_the_bundles_weights(make_trainer: MakeTrainer) -> None:
+    first = make_trainer("first", max_steps=4)
+    first.run()
+    bundle = Model.load(str(first.out))
+    second = make_trainer("second", max_steps=4, seed=7)
+    second.start_from(bundle)
+    for name, value in second.model.state_dict().items():
+        assert torch.equal(value, bundle.net.state_dict()[name]), name
+    assert all(torch.equal(second.ema[n], p) for n, p in second.model.named_parameters())
+    second.run()
+    assert not torch.equal(second.ema["embedding.weight"], bundle.net.embedding.weight)
+
+
+def test_fine_tuning_a_model_of_another_shape_is_refused_by_name(make_trainer: MakeTrainer) -> None:
+    first = make_trainer("first", max_steps=1)
+    first.run()
+    other = make_trainer("other", model={"hidden": 8})
+    with pytest.raises(UsageError, match="'hidden'"):
+        other.start_from(Model.load(str(first.out)))
+
+
+def test_evaluation_in_bf16_takes_texts_of_mixed_lengths(make_trainer: MakeTrainer) -> None:
+    exact = make_trainer("a")
+    half = make_trainer("b", precision="bf16")
+    half.valid = exact.valid = sorted(exact.valid * 20, key=len)  # more rows than go together
+    assert half.evaluate()["valid_anchor"] == pytest.approx(
+        exact.evaluate()["valid_anchor"], rel=0.02
+    )
 
 
 @pytest.mark.parametrize(("capable", "expected"), [(True, "bf16"), (False, "fp32")])
