@@ -27,7 +27,9 @@ class Command:
 
 COMMANDS = (
     Command("generate", "Generate texts under controls.", False, "Use"),
+    Command("select", "Choose among texts of a JSONL file.", False, "Use"),
     Command("controls", "List, show and check controls.", True, "Use"),
+    Command("selectors", "List selectors.", True, "Use"),
     Command("models", "List and show models.", True, "Use"),
     Command("train", "Train a Diffusion-LM, or the head of a control.", True, "Extend"),
     Command("plugins", "List plugins and what is wrong with them.", True, "Extend"),

@@ -120,7 +120,8 @@ def head_state(cls: type[ControlSpec], info: ModelInfo) -> str:
     """`trained`, `missing`, or `not needed` for a classifier-free control."""
     if not trainable(cls):
         return "not needed"
-    return "trained" if cls.kind in info.heads else "missing"
+    found = any(head.split("/")[0] == cls.kind for head in info.heads)
+    return "trained" if found else "missing"
 
 
 def _describe(cls: type[ControlSpec], plugins: Plugins, info: ModelInfo) -> dict[str, Any]:

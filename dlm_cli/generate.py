@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -10,32 +11,46 @@ import typer
 
 from dlm_cli.app import examples
 from dlm_cli.options import Device, Model, PluginFiles
-from dlm_cli.output import open_results, pick_device, print_json, progress_bar, stderr, warn
+from dlm_cli.output import (
+    ResultFile,
+    open_results,
+    pick_device,
+    print_json,
+    progress_bar,
+    stderr,
+    warn,
+)
+from dlm_cli.recipes import FLAGS, Recipe, take_recipe
+from dlm_cli.requests import Item, Line, Reader, Written, chunks, make_item, open_lines, rows
 from dlm_core.config import GuidanceConfig, SamplingConfig, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from dlm_core.bundle import Model as LoadedModel
     from dlm_core.bundle import ModelInfo
     from dlm_core.plugins import Plugins
     from dlm_core.results import Result
     from dlm_core.spec import Controls, Lengths, Term
 
 SAMPLING, GUIDANCE = SamplingConfig(), GuidanceConfig()
-_FLAGS = {"mode": "guidance", "optimizer": "guidance-optimizer"}
 _WATCHED_STEPS, _WATCHED_TEXTS = 10, 4
 _S = TypeVar("_S", bound=Settings)
 
 EPILOG = examples(
     "dlm generate -n 4 --seed 7",
     "dlm generate -c semantic:food=Japanese -c length:10-14",
+    "dlm generate -c semantic:area=riverside --not 'semantic:family friendly=yes'",
     "dlm generate -c 'pos:\"PROPN AUX DET ...\"@0.5' --format jsonl -o out.jsonl",
     'dlm generate -c "infill:left=The Mill is,right=near Burger King ." --watch',
-    "dlm generate -c length:12 --dry-run",
+    "dlm generate -n 20 -c semantic:food=Japanese --select mbr:utility=bleu --keep 1",
+    "dlm generate -c length:12 --dry-run > mine.toml; dlm generate --recipe mine.toml --seed 7",
+    "dlm generate --requests requests.jsonl -o out.jsonl --resume",
 )
 
 
 def command(
+    context: typer.Context,
     model: Model = "e2e",
     device: Device = "auto",
     batch_size: Annotated[
@@ -58,6 +73,16 @@ def command(
             rich_help_panel="Controls",
         ),
     ] = None,
+    avoid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--not",
+            metavar="SPEC",
+            help="What the text must not satisfy, short for -c 'not SPEC'; where a control "
+            "has a contrary.",
+            rich_help_panel="Controls",
+        ),
+    ] = None,
     verify: Annotated[
         bool,
         typer.Option(
@@ -68,6 +93,55 @@ def command(
         ),
     ] = True,
     plugin: PluginFiles = None,
+    select: Annotated[
+        str | None,
+        typer.Option(
+            "--select",
+            "-s",
+            metavar="SPEC",
+            help="Make -n candidates and keep the best; 'dlm selectors list' shows how.",
+            rich_help_panel="Selection",
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INT",
+            min=1,
+            help="How many to keep, best first: 1 unless given; as many as -n to rank them all.",
+            rich_help_panel="Selection",
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe",
+            "-r",
+            metavar="FILE",
+            is_eager=True,
+            callback=take_recipe,
+            help="TOML or JSON with what is asked; options given beside it win.",
+            rich_help_panel="Files",
+        ),
+    ] = None,
+    requests: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-",
+            help='JSONL of many requests, {"id": 1, "controls": \\["length:12"]}; '
+            "keys left out are taken from the options. Gives JSONL.",
+            rich_help_panel="Files",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            metavar="",
+            help="With --requests and -o: keep what FILE has and make the rest.",
+            rich_help_panel="Files",
+        ),
+    ] = False,
     n: Annotated[
         int,
         typer.Option(
@@ -200,7 +274,7 @@ def command(
         typer.Option(
             "--dry-run",
             metavar="",
-            help="Check the request against the model, print it as JSON, make nothing.",
+            help="Check the request and print it as a recipe (JSON with --format jsonl).",
             rich_help_panel="Output",
         ),
     ] = False,
@@ -216,14 +290,17 @@ def command(
 ) -> None:
     """Generate texts under controls.
 
-    Texts go to stdout as soon as their batch is done; verdicts, progress and warnings go to stderr.
+    Texts go to stdout as soon as their batch (with --select: their request) is done; verdicts,
+    progress and warnings go to stderr.
     """
     from dlm_cli.plugins import load
     from dlm_core.bundle import ModelInfo
-    from dlm_core.spec import Controls, parse_spec
 
+    _check_files(context, requests, resume, output, format)
+    base = context.obj or Recipe()  # the callback of --recipe left it there
     sampling = _settings(
         SamplingConfig,
+        base.sampling,
         sampler=sampler,
         steps=steps,
         eta=eta,
@@ -236,6 +313,7 @@ def command(
     )
     steering = _settings(
         GuidanceConfig,
+        base.guidance,
         mode=guidance,
         guidance_steps=guidance_steps,
         guidance_lr=guidance_lr,
@@ -244,69 +322,207 @@ def command(
     )
     _warn_of_idle_options(sampling, steering)
     first = read_seed(seed)
+    control = [*(control or ()), *(f"not {spec}" for spec in avoid or ())]
     plugins = load(plugin)
-    controls = Controls(tuple(parse_spec(spec, plugins.controls) for spec in control or ()))
     info = ModelInfo.read(model)
+    job = _Job(model, info, batch_size, sampling, steering, verify, plugins)
+    if requests is not None:
+        defaults = {"controls": control, "n": n, "seed": first, "select": select}
+        defaults["keep"] = keep
+        device = "" if dry_run else pick_device(device)
+        raise typer.Exit(job.answer(requests, defaults, output, resume, device, watch))
+    item = make_item(control, n, first, select, keep, plugins)
+    controls = item.controls
     lengths = controls.check(info)
+    if item.selector is not None and item.selector.kind == "control" and not (controls and verify):
+        warn("selector 'control' has nothing to choose by", "-c SPEC, and no --no-verify")
     if dry_run:
-        request = {"n": n, "seed": first, "batch_size": batch_size, "device": device}
-        print_json(_describe(info, controls, lengths, plugins, request, sampling, steering))
+        if format == "jsonl":
+            request = {"n": n, "seed": first, "batch_size": batch_size, "device": device}
+            request |= {"select": select, "keep": item.keep}
+            print_json(_describe(info, controls, lengths, plugins, request, sampling, steering))
+            return
+        asked = Recipe(
+            model=model,
+            controls=tuple(control),
+            n=n,
+            seed=first,
+            select=select,
+            keep=keep,
+            verify=verify,
+            plugins=tuple(map(str, plugin or ())),
+            sampling=sampling,
+            guidance=steering,
+        )
+        _print_recipe(asked, _describe(info, controls, lengths, plugins, {}, sampling, steering))
         return
     with open_results(output) as results:
-        job = _Job(model, controls, n, first, batch_size, sampling, steering, verify, plugins)
-        made = job.run(pick_device(device), results.write, format, watch)
+        made = job.make(item, pick_device(device), results, format, watch)
     if output is not None and results.path is not None:
         stderr(f"wrote {len(made)} texts to {output}")
     if verify and format == "text":
         _summarise(controls, made)
 
 
+def _check_files(
+    context: typer.Context,
+    requests: str | None,
+    resume: bool,
+    output: Path | None,
+    format: str,
+) -> None:
+    from dlm_core.errors import UsageError
+
+    if resume and (requests is None or output is None or str(output) == "-"):
+        raise UsageError(
+            "option '--resume' goes on with a file", "--requests FILE -o FILE --resume"
+        )
+    source = context.get_parameter_source("format")
+    if requests is not None and format == "text" and source and source.name == "COMMANDLINE":
+        raise UsageError("option '--requests' gives JSONL only", "leave out --format text")
+
+
 @dataclass(frozen=True)
 class _Job:
-    """A checked request."""
+    """How texts are made, whatever they are asked to satisfy."""
 
     model: str
-    controls: Controls
-    n: int
-    seed: int
+    info: ModelInfo
     batch_size: int
     sampling: SamplingConfig
     guidance: GuidanceConfig
     verify: bool
     plugins: Plugins
 
-    def run(
-        self, device: str, write: Callable[[Sequence[str]], None], format: str, watch: bool
-    ) -> list[Result]:
-        """Make the texts and hand the lines of each batch to `write`."""
-        from dlm_core.bundle import Model
-        from dlm_core.generation import Request, generate_batches
+    def _batches(
+        self, model: LoadedModel, items: Sequence[Item], **options: Any
+    ) -> Iterator[list[tuple[int, Result]]]:
+        from dlm_core.generation import generate_batches
 
+        return generate_batches(
+            model,
+            [item.request for item in items],
+            sampling=self.sampling,
+            guidance=self.guidance,
+            batch_size=self.batch_size,
+            verify=self.verify,
+            plugins=self.plugins,
+            **options,
+        )
+
+    def make(
+        self, item: Item, device: str, out: ResultFile, format: str, watch: bool
+    ) -> list[Result]:
+        """Make one request's texts and write each batch as it is done, or those chosen at the end.
+
+        Returns:
+            what was written.
+        """
+        from dlm_core.bundle import Model
+
+        steps, n = self.sampling.steps, item.n
         made: list[Result] = []
-        steps = self.sampling.steps
-        total = -(-self.n // self.batch_size) * steps
+        candidates: list[Result] = []
         try:
             loaded = Model.load(self.model, device)
-            with progress_bar("sampling", total, hidden=watch) as bar:
-                for batch in generate_batches(
+            with progress_bar("sampling", -(-n // self.batch_size) * steps, hidden=watch) as bar:
+                for batch in self._batches(
                     loaded,
-                    [Request(self.controls, self.n, self.seed)],
-                    sampling=self.sampling,
-                    guidance=self.guidance,
-                    batch_size=self.batch_size,
-                    verify=self.verify,
-                    plugins=self.plugins,
+                    [item],
                     progress=lambda done, _: bar.update(done - bar.n),
                     on_step=_Watch(steps) if watch else None,
                 ):
                     results = [result for _, result in batch]
                     bar.clear()
-                    made += results  # before they are written: Ctrl-C may come at once after
-                    write([_line(result, format) for result in results])
+                    candidates += results
+                    if item.selector is None:
+                        made += results  # before they are written: Ctrl-C may come at once after
+                        out.write([_line(result, format) for result in results])
+            if item.selector is not None:
+                made = item.choose(candidates, self.plugins)
+                out.write([_line(result, format) for result in made])
         except KeyboardInterrupt:
-            stderr(f"stopped: {len(made)} of {self.n} texts are written")
+            if item.selector is None:
+                stderr(f"stopped: {len(made)} of {n} texts are written")
+            else:
+                stderr(f"stopped: {len(candidates)} of {n} candidates were made, none chosen yet")
             raise typer.Exit(130) from None
         return made
+
+    def answer(
+        self,
+        name: str,
+        defaults: dict[str, Any],
+        output: Path | None,
+        resume: bool,
+        device: str,
+        watch: bool,
+    ) -> int:
+        """Make the texts of a file of requests, in order; without a device only check them.
+
+        Returns:
+            the exit code: of the worst line.
+        """
+        from dlm_core.bundle import Model
+        from dlm_core.generation import prepare
+
+        loaded = Model.load(self.model, device) if device else None
+
+        def parse(line: Line) -> Item:
+            item = make_item(
+                line.controls, line.n, line.seed, line.select, line.keep, self.plugins, line.id
+            )
+            if loaded is None:
+                item.controls.check(self.info)
+            else:
+                prepare(loaded, item.request, self.plugins)
+            return item
+
+        written = Written(output) if resume and output is not None else None
+        reader = Reader(name, defaults, parse)
+        if written is not None:
+            reader.done, reader.incomplete = written.texts, written.drop
+        made = texts = 0
+        try:
+            with open_lines(name, "option '--requests'") as lines:
+                items = reader.items(lines)
+                if loaded is None:
+                    made = sum(1 for _ in items)
+                    stderr(f"{made} requests are well formed" + reader.summary())
+                    return reader.worst
+                with (
+                    open_results(output, append=resume) as out,
+                    progress_bar("requests", None, hidden=watch) as bar,
+                ):
+                    for item, results in self._answers(loaded, items, watch):
+                        bar.clear()
+                        made, texts = made + 1, texts + len(results)
+                        if written is not None:
+                            written.appended()
+                        out.write(rows(item, results))
+                        bar.update()
+        except KeyboardInterrupt:
+            stderr(f"stopped: {texts} texts of {made} requests are written" + reader.summary())
+            raise typer.Exit(130) from None
+        if output is not None or reader.wrong:
+            place = f" to {output}" if output is not None else ""
+            stderr(f"wrote {texts} texts of {made} requests{place}" + reader.summary())
+        return reader.worst
+
+    def _answers(
+        self, model: LoadedModel, items: Iterator[Item], watch: bool
+    ) -> Iterator[tuple[Item, list[Result]]]:
+        """Each request with what is kept of it, as soon as its last text is made."""
+        on_step = _Watch(self.sampling.steps) if watch else None
+        for chunk in chunks(items, self.batch_size):
+            candidates: list[list[Result]] = [[] for _ in chunk]
+            todo = 0
+            for batch in self._batches(model, chunk, on_step=on_step):
+                for index, result in batch:
+                    candidates[index].append(result)
+                while todo < len(chunk) and len(candidates[todo]) == chunk[todo].n:
+                    yield chunk[todo], chunk[todo].choose(candidates[todo], self.plugins)
+                    todo += 1
 
 
 class _Watch:
@@ -349,18 +565,18 @@ def read_seed(value: str) -> int:
         ) from error
 
 
-def _settings(cls: type[_S], **options: Any) -> _S:
-    """Validate options as settings; the error names the option."""
+def _settings(cls: type[_S], base: _S, **options: Any) -> _S:
+    """Validate options, over those of a recipe, as settings; the error names the option."""
     from pydantic import ValidationError
 
     from dlm_core.errors import UsageError
 
     try:
-        return cls.model_validate(options)
+        return cls.model_validate(base.model_dump() | options)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        flag = _FLAGS.get(name, name.replace("_", "-"))
+        flag = FLAGS.get(name, name).replace("_", "-")
         message = first["msg"].removeprefix("Input ")
         raise UsageError(f"option '--{flag}': {first['input']} {message}") from error
 
@@ -377,7 +593,7 @@ def _warn_of_idle_options(sampling: SamplingConfig, guidance: GuidanceConfig) ->
         idle += [(name, guidance, GUIDANCE, "--guidance paper or both") for name in names]
     for name, chosen, default, needed in idle:
         if getattr(chosen, name) != getattr(default, name):
-            flag = _FLAGS.get(name, name.replace("_", "-"))
+            flag = FLAGS.get(name, name).replace("_", "-")
             warn(f"option '--{flag}' has no effect without {needed}")
 
 
@@ -406,6 +622,18 @@ def _describe(
         "sampling": sampling.model_dump(mode="json"),
         "guidance": guidance.model_dump(mode="json"),
     }
+
+
+def _print_recipe(recipe: Recipe, resolved: dict[str, Any]) -> None:
+    """A recipe on stdout, with what it comes to in its comments."""
+    model, lengths = resolved["model"], resolved["lengths"]
+    print(f"# dlm {resolved['dlm']}, model {model['name']} (sha256 {model['sha256'][:8]})")
+    high = f"to {lengths['high']}" if lengths["high"] else "or more"
+    print(f"# texts of {lengths['low']} {high} words")
+    for term in resolved["controls"]:
+        spec = json.dumps(term["spec"], ensure_ascii=False)  # on one line, whatever it holds
+        print(f"# {spec} by {term['plugin']}, head: {term['head']}")
+    print(recipe.toml(), end="")
 
 
 def _describe_term(term: Term, info: ModelInfo, plugins: Plugins) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) ->
         print("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
 
 
-def progress_bar(name: str, total: int, hidden: bool = False) -> tqdm[None]:
+def progress_bar(name: str, total: int | None, hidden: bool = False) -> tqdm[None]:
     """A bar with ETA on stderr, drawn only on a terminal."""
     from tqdm import tqdm
 
@@ -71,8 +71,8 @@ def require_folder(path: Path, option: str) -> None:
 class ResultFile:
     """Where results go: stdout, or a file that keeps its old content until the first result."""
 
-    def __init__(self, stream: TextIO, path: Path | None) -> None:
-        self._stream, self.path = stream, path
+    def __init__(self, stream: TextIO, path: Path | None, append: bool = False) -> None:
+        self._stream, self.path, self._append = stream, path, append
         self.written = False
 
     def write(self, lines: Sequence[str]) -> None:
@@ -82,7 +82,8 @@ class ResultFile:
             DLMError: the file took no more.
         """
         try:
-            if self.path is not None and not self.written and self.path.is_file():
+            anew = not (self._append or self.written)
+            if self.path is not None and anew and self.path.is_file():
                 self._stream.truncate(0)
             self.written = True
             self._stream.write("".join(f"{line}\n" for line in lines))
@@ -95,8 +96,8 @@ class ResultFile:
 
 
 @contextmanager
-def open_results(path: Path | None) -> Iterator[ResultFile]:
-    """Open `--output` (None and `-` are stdout).
+def open_results(path: Path | None, append: bool = False) -> Iterator[ResultFile]:
+    """Open `--output` (None and `-` are stdout); `append` keeps what a file has.
 
     Raises:
         UsageError: it cannot be written.
@@ -112,7 +113,7 @@ def open_results(path: Path | None) -> Iterator[ResultFile]:
             f"option '--output': cannot write {path} ({error.strerror or error})",
             "choose a file in a folder that exists and that you may write into",
         ) from error
-    results = ResultFile(stream, path)
+    results = ResultFile(stream, path, append)
     try:
         yield results
     finally:

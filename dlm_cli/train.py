@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -165,17 +166,43 @@ def train_lm(
     epilog=examples(
         "dlm train control semantic --model e2e --corpus e2e:train.csv.gz",
         "dlm train control pos --model runs/mine --corpus text:mine.txt --steps 500",
+        "dlm train control classify --data labelled.jsonl --name friendly",
     ),
 )
 def train_control(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="A control with a head to train.")],
-    corpus: Corpus,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            "--corpus",
+            metavar="READER:PATH",
+            help="Training texts, for example e2e:train.csv.gz.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='JSONL of {"text": ..., "label": ...}, short for --corpus labelled:FILE.',
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What to call the head, of a control that can have many (classify).",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     model: Model = "e2e",
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for the head; controls/KIND in the model's folder if omitted.",
+            help="Folder for the head; controls/KIND[/NAME] in the model's folder if "
+            "omitted.".replace("[", "\\["),
             rich_help_panel="Output",
         ),
     ] = None,
@@ -209,9 +236,12 @@ def train_control(
             f"control '{kind}' has no head to train: it works with any model as it is",
             f"controls with a head: {', '.join(others)}",
         )
-    folder = out or ModelInfo.read(model).head_path(kind)
+    if (corpus is None) == (data is None):
+        raise UsageError("expected either option '--corpus' or option '--data'", "--data FILE")
+    _check_name(cls, name, out)
+    folder = out or ModelInfo.read(model).head_path(f"{kind}/{name}" if name else kind)
     require_folder(folder, "--out")
-    examples_ = read_corpus(corpus, plugins.corpora)
+    examples_ = read_corpus(corpus or f"labelled:{data}", plugins.corpora)
 
     from dlm_core.bundle import Model as LoadedModel
 
@@ -222,6 +252,24 @@ def train_control(
     for name, value in figures.items():
         stderr(f"{name}: {value:.4f}")
     stderr(f"wrote {folder}")
+    if cls.named_heads:
+        stderr(f"use it: -c '{kind}:{name if out is None else folder}=...'")
+
+
+def _check_name(cls: type[ControlSpec], name: str | None, out: Path | None) -> None:
+    from dlm_core.errors import UsageError
+
+    if not cls.named_heads:
+        if name is not None:
+            raise UsageError(f"option '--name': a model has one head for control '{cls.kind}'")
+        return
+    if name is None and out is None:
+        raise UsageError(
+            f"option '--name' is missing: a model can have many heads for control '{cls.kind}'",
+            "--name NAME, or --out DIR",
+        )
+    if name is not None and re.fullmatch(r"[\w.-]*\w", name) is None:
+        raise UsageError(f"option '--name': '{name}'", "letters, digits, '_', '-' and '.'")
 
 
 def _hold_out(texts: list[str]) -> tuple[list[str], list[str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.corpora import Example
     from dlm_core.guidance import BuildContext, Control, State
+    from dlm_core.vocab import Vocab
 
 OUTSIDE = "O"
 _MAX_PHRASES = 12
+_MAX_CASES = 8
 _BARE_PENALTY = 3.0  # nats: prefer "low rating" to a "low" that may end up before "price"
 
 
@@ -36,6 +39,8 @@ class Semantic(ControlSpec):
         "semantic:near=Burger King",
         "semantic:family friendly=yes",
     )
+
+    normalised: ClassVar[bool] = True
 
     field: str
     value: str
@@ -155,6 +160,7 @@ class Semantic(ControlSpec):
             tuple(phrases),
             f"semantic:{self.body()}",
             max(128, context.info.config.max_len),  # draws do not depend on the batch's width
+            tuple(_other_case(phrases, context.vocab)),
         )
 
     def verify(self, text: str) -> Verdict:
@@ -206,6 +212,18 @@ def _find(phrase: Sequence[str], own: Sequence[str]) -> tuple[int, int] | None:
     return None
 
 
+def _other_case(phrases: Sequence[_Phrase], vocab: Vocab) -> Iterator[_Phrase]:
+    """The phrases in other case ("Riverside"): a text that has them says the fact as well."""
+    alike: dict[str, list[int]] = {}
+    for id_, word in enumerate(vocab.words):
+        alike.setdefault(word.casefold(), []).append(id_)
+    for phrase in phrases:
+        choices = [alike[vocab.words[i].casefold()] for i in phrase.ids]
+        for ids in islice(product(*choices), _MAX_CASES):
+            if ids != phrase.ids:
+                yield _Phrase(ids, phrase.value, phrase.bonus)
+
+
 @dataclass(frozen=True)
 class _Phrase:
     """Word ids, the half-open range of them that is the value, and a log prior."""
@@ -228,16 +246,20 @@ class _SemanticControl:
     phrases: tuple[_Phrase, ...]
     name: str
     places: int
+    others: tuple[_Phrase, ...] = ()
+    """Phrases that say it, too, but are never put into a text."""
     scope: ClassVar[str] = "sentence"
+    multilinear: ClassVar[bool] = True
+    """But for overlapping phrases; the gradient is asked for only where the contrary is."""
 
-    def scores(self, state: State) -> Tensor:
-        """(B, R, L), -inf where a phrase does not fit."""
+    def scores(self, state: State, phrases: Sequence[_Phrase]) -> Tensor:
+        """Of R phrases, (B, R, L), -inf where one does not fit."""
         import torch
         import torch.nn.functional as F
 
         log_q = state.token_log_probs
         batch, width, _ = log_q.shape
-        ids = sorted({i for p in self.phrases for i in p.ids})
+        ids = sorted({i for p in phrases for i in p.ids})
         words = torch.tensor(ids, device=log_q.device)
         context = self.tagger.context(state.x_t, state.t, state.lengths)
         logits = self.tagger.logits(context, words.expand(batch, width, -1))  # (B, L, C, K)
@@ -245,7 +267,7 @@ class _SemanticControl:
         q = log_q[..., words]
         position = torch.arange(width, device=log_q.device)
         rows = []
-        for phrase in self.phrases:
+        for phrase in phrases:
             score = torch.full((batch, width), phrase.bonus, device=log_q.device)
             for k, word in enumerate(phrase.ids):
                 column = ids.index(word)
@@ -261,7 +283,8 @@ class _SemanticControl:
         """(B,)."""
         from dlm_core.guidance import log_any
 
-        return log_any(self.scores(state).flatten(1).clamp(min=-80.0))
+        scores = self.scores(state, (*self.phrases, *self.others))
+        return log_any(scores.flatten(1).clamp(min=-80.0))
 
     def tilt(self, state: State) -> Tensor:
         """Draw phrase and place from their posterior, and put the phrase there.
@@ -274,7 +297,7 @@ class _SemanticControl:
         from dlm_core.guidance import LOG_FLOOR
 
         log_q = state.token_log_probs
-        scores = self.scores(state)  # (B, R, L)
+        scores = self.scores(state, self.phrases)  # (B, R, L)
         gumbel = state.gumbel(self.name, len(self.phrases), self.places)[..., : scores.shape[-1]]
         best = (scores + gumbel).flatten(1).argmax(-1)  # (B,)
         out = log_q.clone()

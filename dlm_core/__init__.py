@@ -47,7 +47,9 @@ _HOMES = {
     "hookimpl": "hookspecs",
     "load": "bundle",
     "load_plugins": "plugins",
+    "parse_selector": "selection",
     "parse_spec": "spec",
+    "select": "selection",
 }
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ if TYPE_CHECKING:
     from dlm_core.plugins import load_plugins as load_plugins
     from dlm_core.results import Result as Result
     from dlm_core.selection import SelectorSpec as SelectorSpec
+    from dlm_core.selection import parse_selector as parse_selector
+    from dlm_core.selection import select as select
     from dlm_core.spec import Controls as Controls
     from dlm_core.spec import ControlSpec as ControlSpec
     from dlm_core.spec import Lengths as Lengths

@@ -4,6 +4,7 @@
     tokenizer.json       the vocabulary
     model.safetensors    the weights (fp16)
     controls/KIND/       what a control trained: head.safetensors, config.json
+    controls/KIND/NAME/  the same, of a kind that has many (classify)
     README.md            the model card
 
 Loaded by embedded name, by path, or by Hugging Face hub id; safetensors only, never pickle.
@@ -120,8 +121,10 @@ class ModelInfo:
 
     @property
     def heads(self) -> list[str]:
-        """Kinds with a trained head in this bundle."""
-        return sorted(p.parent.name for p in self.path.glob("controls/*/config.json"))
+        """Kinds with a trained head in this bundle; KIND/NAME where a kind has many."""
+        controls = self.path / "controls"
+        found = [*controls.glob("*/config.json"), *controls.glob("*/*/config.json")]
+        return sorted(path.parent.relative_to(controls).as_posix() for path in found)
 
     @property
     def max_words(self) -> int:

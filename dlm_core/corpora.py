@@ -110,6 +110,22 @@ def read_jsonl(path: Path) -> Iterator[Example]:
         yield Example(" ".join(row["text"].split()), fields)
 
 
+def read_labelled(path: Path) -> Iterator[Example]:
+    """One JSON object a line with a string `text` and its `label`, a string, number or boolean."""
+    for number, line in _read_lines(path):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise _broken(path, number, f"not JSON: {error}") from error
+        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+            raise _broken(path, number, "expected an object with a string 'text' and a 'label'")
+        label = row.get("label")
+        if not isinstance(label, str | int | float) or not str(label).strip():
+            raise _broken(path, number, "key 'label': expected a string")
+        named = label if isinstance(label, str) else json.dumps(label)
+        yield Example(" ".join(row["text"].split()), {"label": " ".join(named.split())})
+
+
 def read_roc(path: Path) -> Iterator[Example]:
     """ROCStories: one JSON array a line whose first entry is the story, or an object.
 
@@ -145,6 +161,7 @@ READERS: dict[str, CorpusReader] = {
     "roc": read_roc,
     "text": read_text,
     "jsonl": read_jsonl,
+    "labelled": read_labelled,
 }
 
 

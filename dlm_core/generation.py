@@ -11,17 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlm_core.bundle import Model
+from dlm_core.bundle import Model, ModelInfo
 from dlm_core.config import GuidanceConfig, SamplingConfig
-from dlm_core.errors import MissingError, PluginError
+from dlm_core.errors import MissingError, PluginError, UsageError
 from dlm_core.guidance import (
     LOG_FLOOR,
     BuildContext,
+    Contrary,
     Guard,
     GuidedRows,
     State,
+    SupportsRounding,
     fixed_words,
     guide,
+    round_words,
     tilt,
 )
 from dlm_core.model import Prediction, pick_words
@@ -54,7 +57,10 @@ class _Prepared:
 
     request: Request
     guards: tuple[Guard, ...]
+    """One a control, for its own figures."""
     lengths: Lengths
+    joint: tuple[Guard, ...]
+    """The same, those that merge as one: what tilts and rounds."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,9 @@ def generate_batches(
                         term.label,
                         term.weight,
                         log_prob,
-                        _verdict(term, text, guard) if verify else Verdict(None, "not asked for"),
+                        _verdict(term, text, guard, model.info)
+                        if verify
+                        else Verdict(None, "not asked for"),
                         guard.plugin,
                     )
                     for term, guard, log_prob in terms
@@ -197,18 +205,33 @@ def prepare(model: Model, request: Request, plugins: Plugins) -> _Prepared:
     """
     lengths = request.controls.check(model.info)
     context = BuildContext(model)
-    guards = []
-    for term in request.controls.terms:
-        owner = plugins.origin("control", term.spec.kind)
-        with term.named_errors("build", owner):
-            control = term.spec.build(context)
-        if not callable(getattr(control, "log_prob", None)):
-            raise PluginError(
-                f"control '{term.label}' from {owner or 'an unknown plugin'}: build() returned "
-                f"{type(control).__name__}, which has no log_prob"
-            )
-        guards.append(Guard(control, term.weight, term.label, owner))
-    return _Prepared(request, tuple(guards), lengths)
+    guards = tuple(_build(term, context, plugins) for term in request.controls)
+    joint = tuple(
+        next((g for t, g in zip(request.controls, guards, strict=True) if t is term), None)
+        or _build(term, context, plugins)
+        for term in request.controls.merged()
+    )
+    rounding = [guard.label for guard in joint if isinstance(guard.control, SupportsRounding)]
+    if len(rounding) > 1:
+        raise UsageError(
+            f"controls '{rounding[0]}' and '{rounding[1]}' both choose the final words",
+            "only controls that merge can be guaranteed together: drop one",
+        )
+    return _Prepared(request, guards, lengths, joint)
+
+
+def _build(term: Term, context: BuildContext, plugins: Plugins) -> Guard:
+    owner = plugins.origin("control", term.spec.kind)
+    with term.named_errors("build", owner):
+        control = term.spec.build(context)
+    if not callable(getattr(control, "log_prob", None)):
+        raise PluginError(
+            f"control '{term.label}' from {owner or 'an unknown plugin'}: build() returned "
+            f"{type(control).__name__}, which has no log_prob"
+        )
+    if term.negated:
+        control = Contrary(control)
+    return Guard(control, term.weight, term.label, owner)
 
 
 def _is_free(model: Model, prepared: _Prepared) -> bool:
@@ -231,16 +254,17 @@ def _draw_words(model: Model, prepared: _Prepared, seed: int) -> int:
         return model.info.max_words
     high = min(lengths.high or model.info.max_words, model.info.max_words)
     counts = model.net.length_counts.detach().cpu().double()[lengths.low : high + 1]
+    admitted = torch.tensor([n in lengths for n in range(lengths.low, high + 1)])
     # A small share everywhere, so that a length never seen in training can be asked for.
-    weights = (counts + 1e-6).cumsum(0)
+    weights = ((counts + 1e-6) * admitted).cumsum(0)
     u = PerSampleNoise([seed], "length").uniform().double().item()
     return lengths.low + int(torch.searchsorted(weights, u * weights[-1]))
 
 
-def _verdict(term: Term, text: str, guard: Guard) -> Verdict:
+def _verdict(term: Term, text: str, guard: Guard, info: ModelInfo) -> Verdict:
     try:
         with term.named_errors("verify", guard.plugin):
-            return term.spec.verify(text)
+            return term.verify(text, info)
     except MissingError as error:  # a package is missing: say so, keep the text
         return Verdict(None, error.message + (f" ({error.hint})" if error.hint else ""))
 
@@ -302,8 +326,11 @@ class _Walk:
             owner: [row for row, s in enumerate(batch) if s.owner == owner]
             for owner in sorted({s.owner for s in batch})
         }
-        self.owners = [(slice(r[0], r[-1] + 1), prepared[o].guards) for o, r in groups.items()]
-        self.groups = [GuidedRows(rows, guards) for rows, guards in self.owners if guards]
+        self.owners = [
+            GuidedRows(slice(r[0], r[-1] + 1), prepared[o].guards, prepared[o].joint)
+            for o, r in groups.items()
+        ]
+        self.groups = [group for group in self.owners if group.guards]
         self.free = torch.tensor([s.free for s in batch], device=device)  # (B,)
         self.allowed, self.fixed = self._canvas()
         self.previous: Tensor | None = None
@@ -421,8 +448,11 @@ class _Walk:
             self._guide if self.guidance.mode != "posterior" and self.groups else None,
             progress,
         )
-        words = self.log_q.argmax(-1)  # rounding: argmax p(w | x_0) (§4.2)
-        return self._window(words)
+        # rounding: argmax p(w | x_0) (§4.2), among the texts that hard constraints admit
+        log_q = self.log_q.masked_fill(~self.allowed, -torch.inf)
+        held = F.one_hot(self.fixed.clamp(min=0), log_q.shape[-1]).bool()
+        log_q = log_q.masked_fill((self.fixed >= 0)[..., None] & ~held, -torch.inf)
+        return round_words(self._window(log_q), self.groups, self.words)
 
     @torch.no_grad()
     def final_log_probs(self, words: Tensor) -> list[list[float]]:
@@ -442,10 +472,11 @@ class _Walk:
             self.seeds,
         )
         out: list[list[float]] = []
-        for rows, guards in self.owners:
-            values = [guard.log_prob(state.rows(rows)).tolist() for guard in guards]
+        for group in self.owners:
+            part = state.rows(group.rows)
+            values = [guard.log_prob(part).tolist() for guard in group.guards]
             out += [list(sample) for sample in zip(*values, strict=True)] or [
-                [] for _ in range(rows.stop - rows.start)
+                [] for _ in part.seeds
             ]
         return out
 

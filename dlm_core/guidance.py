@@ -15,6 +15,7 @@ Shapes: B batch, L word positions, D word-vector width, V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -140,6 +141,27 @@ class SupportsFixed(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsRounding(Protocol):
+    """A hard constraint on whole texts: held when the last x_0_hat is rounded, in every mode.
+
+    Only one of a request's controls can choose the words: two of a kind must merge
+    (`ControlSpec.merge`).
+    """
+
+    def round(self, token_log_probs: Tensor, lengths: Tensor) -> Tensor:
+        """Word ids (B, L) of the likeliest texts that meet it.
+
+        Args:
+            token_log_probs: (B, L, V), log q_i(w); -inf where w must not stand at i.
+            lengths: (B,); what the ids say after them does not count.
+
+        Raises:
+            UnsatisfiableError: no text of this length is left.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class FunctionControl:
     """A control from a function of the state.
@@ -158,6 +180,30 @@ class FunctionControl:
     def log_prob(self, state: State) -> Tensor:
         """(B,)."""
         return self.function(state)
+
+
+@dataclass(frozen=True)
+class Contrary:
+    """log(1 - p) of a control whose p is normalised; its own tilt and fixed words do not apply.
+
+    1 - p is multilinear in q where p is, so that the gradient conditions on it exactly, too.
+    """
+
+    control: Control
+
+    @property
+    def multilinear(self) -> bool:
+        """As the control itself."""
+        return getattr(self.control, "multilinear", False)
+
+    @property
+    def scope(self) -> str:
+        """As the control itself."""
+        return getattr(self.control, "scope", "sentence")
+
+    def log_prob(self, state: State) -> Tensor:
+        """(B,)."""
+        return log1mexp(self.control.log_prob(state))
 
 
 @dataclass(frozen=True)
@@ -263,10 +309,18 @@ class Guard:
         """`control.fixed`, checked: word ids of shape (B, width)."""
         with plugin_errors(self._name, "fixed"):
             ids = control.fixed(lengths, width)
-        shape = (len(lengths), width)
+        return self._checked_ids(ids, (len(lengths), width), "fixed")
+
+    def round(self, control: SupportsRounding, log_q: Tensor, lengths: Tensor) -> Tensor:
+        """`control.round`, checked: word ids of shape (B, L)."""
+        with plugin_errors(self._name, "round"):
+            ids = control.round(log_q, lengths)
+        return self._checked_ids(ids, tuple(log_q.shape[:2]), "round")
+
+    def _checked_ids(self, ids: object, shape: tuple[int, ...], what: str) -> Tensor:
         if not isinstance(ids, Tensor) or tuple(ids.shape) != shape or ids.is_floating_point():
             found = f"{ids.dtype} {tuple(ids.shape)}" if isinstance(ids, Tensor) else type(ids)
-            raise PluginError(f"{self._name}: fixed returned {found}, expected word ids {shape}")
+            raise PluginError(f"{self._name}: {what} returned {found}, expected word ids {shape}")
         return ids
 
     def _call(self, function: Callable[[State], Tensor], state: State) -> Tensor:
@@ -295,11 +349,14 @@ class GuidedRows:
 
     rows: slice
     guards: tuple[Guard, ...]
+    joint: tuple[Guard, ...] | None = None
+    """The guards, those that merge as one; `guards` if omitted."""
 
     def ordered(self) -> list[Guard]:
         """Controls on single words first: the others then see the words these leave possible."""
         return sorted(
-            self.guards, key=lambda g: getattr(g.control, "scope", "sentence") != "position"
+            self.guards if self.joint is None else self.joint,
+            key=lambda g: getattr(g.control, "scope", "sentence") != "position",
         )
 
 
@@ -331,6 +388,26 @@ def fixed_words(groups: Sequence[GuidedRows], lengths: Tensor, width: int) -> Te
                 ids = guard.fixed(guard.control, lengths[group.rows], width)
                 out[group.rows] = torch.where(ids >= 0, ids, out[group.rows])
     return out
+
+
+def round_words(log_q: Tensor, groups: Sequence[GuidedRows], lengths: Tensor) -> Tensor:
+    """The likeliest words, (B, L), that meet the constraints on whole texts; argmax without them.
+
+    Args:
+        log_q: (B, L, V), -inf where a word must not stand.
+        groups: controls and their rows.
+        lengths: (B,).
+
+    Raises:
+        UnsatisfiableError: no text is left.
+    """
+    words = log_q.argmax(-1)
+    for group in groups:
+        for guard in group.ordered():
+            if isinstance(guard.control, SupportsRounding):
+                part = log_q[group.rows]
+                words[group.rows] = guard.round(guard.control, part, lengths[group.rows])
+    return words
 
 
 def guide(
@@ -380,6 +457,18 @@ def guide(
             step = gradient / (squares.sqrt() + 1e-10)
         x = x + config.guidance_lr * step
     return x
+
+
+def log1mexp(log_p: Tensor) -> Tensor:
+    """log(1 - exp(log_p)) for log_p <= 0, exact at both ends; p is kept below 1 - 1e-7.
+
+    The two forms are Mächler's (2012); each is evaluated only where it is used, for the gradient.
+    """
+    log_p = log_p.clamp(max=-1e-7)
+    large = log_p > -math.log(2)  # p > 1/2
+    near_one = torch.log(-torch.expm1(torch.where(large, log_p, -1.0)))
+    near_zero = torch.log1p(-torch.exp(torch.where(large, -1.0, log_p)))
+    return torch.where(large, near_one, near_zero)
 
 
 def log_any(log_probs: Tensor, dim: int = -1) -> Tensor:

@@ -35,7 +35,9 @@ class Result(BaseModel):
     controls: list[ControlReport] = []
     signature: str = ""
     rank: int | None = None
+    """1 is the selector's best; None where nothing was selected."""
     score: float | None = None
+    """The selector's score, higher is better."""
 
     @property
     def verdicts(self) -> dict[str, bool | None]:

@@ -2,40 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from dlm_core.errors import PluginError, UsageError, plugin_errors
+from dlm_core.spec import Spec, parse_kind
 
 if TYPE_CHECKING:
     from dlm_core.results import Result
 
 
-class SelectorSpec(BaseModel):
+class SelectorSpec(Spec):
     """Base of all selectors; its fields are the selector's options.
 
     A selector scores the candidates of one request; the caller keeps the best. It never sees
-    references.
+    references. Subclasses set `kind` and write `scores`; `check` where it needs something.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: ClassVar[str] = ""
-    positional: ClassVar[tuple[str, ...]] = ()
-    examples: ClassVar[tuple[str, ...]] = ()
+    def check(self) -> None:
+        """Raise MissingError or UsageError for what `scores` would lack, before any sampling."""
 
     def scores(self, candidates: Sequence[Result]) -> list[float]:
-        """One score a candidate, higher is better; ties go to the lower seed."""
+        """One finite score a candidate, higher is better; ties go to the lower seed."""
         raise NotImplementedError
 
 
-def select(selector: SelectorSpec, candidates: Sequence[Result], keep: int) -> list[Result]:
-    """The `keep` best candidates, best first, with their score and rank filled in."""
-    scores = selector.scores(candidates)
+def parse_selector(source: str, kinds: Mapping[str, type[SelectorSpec]]) -> SelectorSpec:
+    """Parse one selector: `mbr:utility=bleu`.
+
+    Raises:
+        SpecError: with the source, the place and the nearest valid value.
+    """
+    return parse_kind("selector", source, kinds)
+
+
+def check_selector(selector: SelectorSpec, owner: str = "") -> None:
+    """Ask a selector whether it has all it needs.
+
+    Raises:
+        MissingError, UsageError: as the selector says.
+        PluginError: it raised something else.
+    """
+    with plugin_errors(_name(selector, owner), "check"):
+        selector.check()
+
+
+def select(
+    selector: SelectorSpec, candidates: Sequence[Result], keep: int = 1, *, owner: str = ""
+) -> list[Result]:
+    """The `keep` best candidates, best first, with `score` and `rank` (from 1) filled in.
+
+    Args:
+        selector: for example `MBR(utility="bleu")`.
+        candidates: the texts of one request.
+        keep: how many to keep; as many as there are candidates ranks them all.
+        owner: distribution and version that provide the selector, for errors.
+
+    Raises:
+        UsageError: `keep` is not positive.
+        PluginError: the selector raised, or gave something else than one finite score a candidate.
+    """
+    if keep < 1:
+        raise UsageError(f"keep={keep}: at least 1")
+    name = _name(selector, owner)
+    with plugin_errors(name, "scores"):
+        scores = [float(score) for score in selector.scores(candidates)]
     if len(scores) != len(candidates):
-        raise ValueError(f"{selector.kind}: {len(scores)} scores for {len(candidates)} candidates")
+        raise PluginError(f"{name} gave {len(scores)} scores for {len(candidates)} candidates")
+    for score, candidate in zip(scores, candidates, strict=True):
+        if not math.isfinite(score):
+            raise PluginError(f"{name} gave the score {score} to '{candidate.text}'")
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], candidates[i].seed))
     return [
         candidates[i].model_copy(update={"score": scores[i], "rank": rank})
-        for rank, i in enumerate(order[:keep])
+        for rank, i in enumerate(order[:keep], start=1)
     ]
+
+
+def _name(selector: SelectorSpec, owner: str) -> str:
+    return f"selector '{selector.kind}'" + (f" from {owner}" if owner else "")

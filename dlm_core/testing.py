@@ -39,8 +39,9 @@ def assert_control(
     Checked are: the spec string, its JSON form and the examples parse back to what they were; the
     model can honour it; `log_prob` is (B,), finite, the same twice, of each sample alone, and has a
     gradient in what the control reads (the rounding distribution in `posterior` mode, x_t in
-    `paper` mode); the tilt is a distribution; `verify` judges; and guided texts have a higher log
-    p(c) than unguided ones of the same seeds and lengths.
+    `paper` mode), and is at most 0 if the control says it is `normalised`; the tilt is a
+    distribution; `verify` judges; and guided texts have a higher log p(c) than unguided ones of the
+    same seeds and lengths.
 
     Args:
         spec: a spec string of an installed control, or a spec object.
@@ -62,9 +63,9 @@ def assert_control(
         for t in (0.9, 0.3):
             with torch.no_grad():
                 state = _state(model, lengths, t)
-            _log_prob_holds(guard, state)
+            _log_prob_holds(guard, state, term.spec.normalised)
             _gradient_reaches_its_leaf(guard, state, model)
-        _verify_judges(term.spec, "a text of no meaning")
+        _verify_judges(term.spec.bind(model.info), "a text of no meaning")
         _guidance_raises_it(term.spec, guard, model, plugins)
 
 
@@ -113,8 +114,11 @@ def _state(model: Model, lengths: Tensor, t: float, x_t: Tensor | None = None) -
 
 
 @torch.no_grad()
-def _log_prob_holds(guard: Guard, state: State) -> None:
+def _log_prob_holds(guard: Guard, state: State, normalised: bool) -> None:
     together = guard.log_prob(state)
+    assert not normalised or bool((together < 1e-4).all()), (
+        f"a normalised control gives p = {float(together.max().exp()):.4f}, more than 1"
+    )
     assert torch.equal(guard.log_prob(state), together), (
         "log_prob differs from one call to the next"
     )

@@ -26,7 +26,7 @@ def test_help_names_every_command(run_cli, flag):
 @pytest.mark.parametrize(
     "command",
     [
-        "generate", "train lm", "train control", "controls list", "controls show", "controls check",
+        "generate", "select", "selectors list", "train lm", "train control", "controls list", "controls show", "controls check",
         "plugins list", "models list", "models show", "env",
     ],
 )  # fmt: skip

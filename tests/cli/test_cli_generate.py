@@ -115,7 +115,8 @@ def test_ctrl_c_keeps_the_results_already_made(tiny_model):
 
 
 def test_dry_run_prints_the_resolved_request(make):
-    run = make("-c", "length:5-7@0.5", "-c", "infill:left=The pub", "--dry-run", "--seed", 9)
+    run = make("-c", "length:5-7@0.5", "-c", "infill:left=The pub", "--dry-run", "--seed", 9,
+               "--format", "jsonl")  # fmt: skip
     data = json.loads(run.out)
     assert run.code == 0
     assert [c["kind"] for c in data["controls"]] == ["length", "infill"]

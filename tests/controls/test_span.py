@@ -1,0 +1,123 @@
+"""span: what it asks of the chart and of each word; bad spans; verdicts by the oracle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from dlm_controls.bracketing import read_tree
+from dlm_controls.chart import Chart, Head, signatures, span_control, train_head
+from dlm_controls.span import Span
+from dlm_controls.tagger import WordTagger
+from dlm_core.bundle import Model
+from dlm_core.errors import SpecError, UnsatisfiableError
+from dlm_core.spec import Controls, Lengths, as_controls, parse_spec
+from dlm_core.testing import assert_control
+
+TREES = (
+    "(TOP (S (NP The Mill) (VP is (NP (NP a cheap pub) (PP near (NP Burger King)))) .))",
+    "(TOP (S (NP The Mill) (VP serves (NP (NP food) (PP in (NP the city centre)))) .))",
+    "(TOP (NP (NP a pub) (PP in (NP (NP the city) (PP near (NP Burger King))))))",
+    "(TOP (S (S (S (VP serves (NP food))) .) .))",
+)
+PARSED = [read_tree(text) for text in TREES]
+
+
+@pytest.fixture(scope="module")
+def head() -> Head:
+    known = tuple(dict.fromkeys(s for tree in PARSED for s in signatures(tree)))
+    labels = ("", *sorted({"::".join(c) for tree in PARSED for c in tree.chains().values()}))
+    return Head(Chart(5, labels, 12), WordTagger(3, 5, [str(s) for s in known]), known)
+
+
+def test_every_span_of_a_tree_allows_the_signatures_of_its_words(head: Head) -> None:
+    """And what is allowed at the first word always opens such a span."""
+    for tree in PARSED:
+        own = signatures(tree)
+        for (i, j), chain in tree.chains().items():
+            for label in (*chain, "::".join(chain)):
+                control = span_control(head, i, j, label)
+                assert head.chart.labels.index("::".join(chain)) in control.labels[0].nonzero()
+                for place, allowed in zip(
+                    control.places.tolist(), control.signatures, strict=True
+                ):
+                    names = [head.signatures[k] for k in allowed.nonzero().flatten().tolist()]
+                    assert own[place] in names
+                    if place == i:
+                        assert all(set(label.split("::")) <= set(s[0]) for s in names)
+                    if place == j:
+                        assert all(s[1] >= 1 for s in names)
+
+
+def test_a_word_that_closes_what_it_opens_starts_no_longer_span(head: Head) -> None:
+    both = (("NP",), 3, "NP")  # an NP of one word
+    assert both in head.signatures
+    k = head.signatures.index(both)
+    longer, single = span_control(head, 0, 2, "NP"), span_control(head, 0, 0, "NP")
+    assert not longer.signatures[longer.places.tolist().index(0), k]
+    assert single.signatures[0, k]
+
+
+def test_labels_name_any_part_of_a_chain(head: Head) -> None:
+    for label in ("S", "VP", "S::VP"):
+        control = span_control(head, 0, 1, label)
+        assert head.chart.labels.index("S::VP") in control.labels[0].nonzero()
+        names = [head.chart.labels[k] for k in control.labels[0].nonzero().flatten().tolist()]
+        assert all(f"::{label}::" in f"::{name}::" for name in names) and names
+
+
+def test_more_words_than_the_end(tiny_model: Model) -> None:
+    assert Span(3, 5, "PP").lengths(tiny_model.info) == Lengths(6, None)
+    with pytest.raises(UnsatisfiableError, match="at least 31 words"):
+        as_controls(Span(3, 30, "PP")).check(tiny_model.info)
+    assert isinstance(as_controls(Span(3, 5, "PP")), Controls)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("span:5,3,PP", "ends before it starts"),
+        ("span:-1,3,PP", "greater than or equal to 0"),
+        ("span:1,PP", "field 'end'"),
+        ("span:1,3", "field 'label': is missing"),
+        ("span:1,3,S::", "label"),
+        ("span:a,3,PP", "field 'start'"),
+    ],
+)
+def test_bad_spans_are_named(source: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        parse_spec(source, {"span": Span})
+
+
+def test_it_keeps_the_promises_of_a_control(make_model: Callable[..., Model]) -> None:
+    model = make_model()
+    train_head(model, PARSED * 10, model.info.head_path("tree"), steps=40, batch_tokens=200)
+    assert_control(Span(2, 4, "PP"), model)
+    with pytest.raises(SpecError, match="knows no label 'ADVPP'") as caught:
+        Span(2, 4, "ADVPP").check(model.info)
+    assert "known: " in (caught.value.hint or "") or "did you mean" in (caught.value.hint or "")
+    with pytest.raises(SpecError, match="never seen the chain 'VP::S'"):
+        Span(2, 4, "VP::S").check(model.info)
+
+
+def test_verdicts_are_exact_by_the_oracle(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("benepar")
+    if "DLM_PARSER" not in os.environ:
+        monkeypatch.setenv("DLM_PARSER", str(shared / "models" / "benepar-minilm"))
+    text = "The Mill serves Indian food ."
+    assert Span(2, 4, "VP").verify(text).satisfied
+    assert Span(0, 5, "S").verify(text).satisfied
+    wrong = Span(2, 4, "NP").verify(text)
+    assert wrong.satisfied is False and "VP" in wrong.detail
+    assert Span(0, 2, "NP").verify(text).satisfied is False
+    assert Span(3, 6, "NP").verify(text).satisfied is False
+
+
+def test_weights_do_not_depend_on_the_order_of_sets(head: Head) -> None:
+    control = span_control(head, 1, 3, "NP")
+    assert control.places.tolist() == sorted(control.places.tolist())
+    assert control.signatures.dtype == torch.bool
