@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from dlm_controls.automaton import Automaton, Wildcard, Word
+from dlm_controls.pattern import WordAutomaton
 from dlm_core.errors import SpecError, did_you_mean
-from dlm_core.spec import ControlSpec, Lengths, SpecValueError, Verdict
+from dlm_core.spec import Lengths, SpecValueError, Verdict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
     from dlm_core.guidance import BuildContext, Control, State
 
 
-class Infill(ControlSpec):
+class Infill(WordAutomaton):
     """Words between a left and a right text; both come back word for word."""
 
     kind: ClassVar[str] = "infill"
+    normalised: ClassVar[bool] = False  # known words are held, not made likely
     examples: ClassVar[tuple[str, ...]] = (
         "infill:left=The Mill is,right=near Burger King .",
         "infill:left=The Mill,right=Burger King .,words=6",
@@ -63,6 +66,12 @@ class Infill(ControlSpec):
                         span=_place(getattr(self, side), word),
                         hint=f"{did_you_mean(word, words)} (blanks separate words and punctuation)",
                     )
+
+    def compile(self) -> Automaton:
+        """Both sides and what may stand between; for infills that meet a pattern."""
+        gap = [Wildcard.ONE] * (self.words or 1) + [Wildcard.RUN] * (self.words is None)
+        left, right = (map(Word, side.split()) for side in (self.left, self.right))
+        return Automaton.compile((*left, *gap, *right))
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Both sides and at least one word, or exactly `words`."""

@@ -1,7 +1,7 @@
 """pattern:"The * serves (Indian|Italian) food ...", keyword:sushi,wine and avoid:cheap.
 
 Three ways to write a regular language of words. They hold in every text: the automata of a request
-are intersected, steer as one, and choose the final words.
+are intersected (with those of an infill, too), steer as one, and choose the final words.
 """
 
 from __future__ import annotations
@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator
 
-from dlm_controls.automaton import (
-    Automaton,
-    Node,
-    TooManyStatesError,
-    Wildcard,
-    Word,
-    parse,
-    words_of,
-)
-from dlm_controls.infill import Infill
+from dlm_controls.automaton import Automaton, Node, TooManyStatesError, parse, words_of
 from dlm_core.errors import SpecError, UnsatisfiableError, UsageError, did_you_mean
 from dlm_core.spec import ControlSpec, Lengths, SpecValueError, Verdict, unquote
 
@@ -62,8 +53,8 @@ class WordAutomaton(ControlSpec):
         return Lengths(min(found)) if endless else Lengths.of(found)
 
     def merge(self, other: ControlSpec) -> ControlSpec | None:
-        """Both at once, if the other is an automaton or an infill."""
-        return Both(left=self, right=other) if isinstance(other, WordAutomaton | Infill) else None
+        """Both at once, if the other is an automaton, too."""
+        return Both(left=self, right=other) if isinstance(other, WordAutomaton) else None
 
     def contrary(self) -> ControlSpec:
         """Every other text."""
@@ -77,12 +68,12 @@ class WordAutomaton(ControlSpec):
 
 
 class Both(WordAutomaton):
-    """Two automata at once; an infill is one, too."""
+    """Two automata at once."""
 
     kind: ClassVar[str] = "pattern"
 
-    left: ControlSpec
-    right: ControlSpec
+    left: WordAutomaton
+    right: WordAutomaton
 
     def check(self, info: ModelInfo) -> None:
         """Refuse what no text can be."""
@@ -94,7 +85,7 @@ class Both(WordAutomaton):
 
     def compile(self) -> Automaton:
         """The intersection."""
-        return _automaton(self.left) & _automaton(self.right)
+        return self.left.automaton & self.right.automaton
 
     def __str__(self) -> str:
         return f"{self.left} + {self.right}"
@@ -118,15 +109,6 @@ class Other(WordAutomaton):
 
     def __str__(self) -> str:
         return f"not {self.spec}"
-
-
-def _automaton(spec: ControlSpec) -> Automaton:
-    if isinstance(spec, Infill):
-        gap = [Wildcard.ONE] * (spec.words or 1) + [Wildcard.RUN] * (spec.words is None)
-        left, right = (map(Word, side.split()) for side in (spec.left, spec.right))
-        return Automaton.compile((*left, *gap, *right))
-    assert isinstance(spec, WordAutomaton)
-    return spec.automaton
 
 
 class Pattern(WordAutomaton):
@@ -222,10 +204,8 @@ class _Phrases(WordAutomaton):
     def check(self, info: ModelInfo) -> None:
         """Every word must be in the vocabulary."""
         for phrase in self.phrases:
-            for word in phrase.split():
-                at = phrase.split().index(word)
-                start = len(" ".join(phrase.split()[:at])) + bool(at)
-                _known(word, info, self.kind, phrase, (start, start + len(word)))
+            for match in re.finditer(r"\S+", phrase):
+                _known(match[0], info, self.kind, phrase, match.span())
         _ = self.automaton
 
     def containing(self) -> list[Automaton]:

@@ -58,7 +58,7 @@ class PatternControl:
         )
 
     def log_prob(self, state: State) -> Tensor:
-        """The forward algorithm, (B,): exact, in float64, differentiable."""
+        """The forward algorithm, (B,), from the end of the text: exact and differentiable."""
         log_q = state.token_log_probs
         return self._to_go(self._classes(log_q), state.lengths)[0][:, 0].to(log_q.dtype)
 
@@ -113,9 +113,8 @@ class PatternControl:
 
     def _classes(self, log_q: Tensor) -> Tensor:
         """log of the probability of each word class, (B, L, C), in float64."""
-        log_q = log_q.double()
         rest = log_q[..., self.rest].logsumexp(-1, keepdim=True)
-        return torch.cat([log_q[..., self.named], rest], -1)
+        return torch.cat([log_q[..., self.named], rest], -1).double()
 
     def _to_go(
         self,
@@ -128,8 +127,7 @@ class PatternControl:
         end = torch.where(self.accepting, 0.0, impossible).double()
         out = [end.expand(len(lengths), -1)]
         for i in reversed(range(classes.shape[1])):
-            going = over_classes(
-                classes[:, i, None] + out[-1][:, self.table]
-            )  # (B, S, C) -> (B, S)
+            ways = classes[:, i, None] + out[-1][:, self.table]  # (B, S, C)
+            going = over_classes(ways)
             out.append(torch.where((i < lengths)[:, None], going, end))
         return out[::-1]

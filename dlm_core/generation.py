@@ -175,6 +175,7 @@ def generate_batches(
                     for term, guard, log_prob in terms
                 ],
                 signature=signature(model, owner.request.controls, sampling, guidance, sample.seed),
+                drafts=(walk.drafts[0][row], walk.drafts[1][row]),
             )
             results.append((sample.owner, result))
         yield results
@@ -405,7 +406,7 @@ class _Walk:
             if bool((self.fixed >= 0).any()):
                 hard = (self.fixed >= 0)[..., None]
                 log_q = torch.where(hard, predicted.token_log_probs, log_q)
-        self.log_q = log_q
+        self.log_q, self.unguided = log_q, predicted.token_log_probs
         sharp = F.softmax(log_q / self.sampling.self_conditioning_temperature, dim=-1)
         self.previous = sharp @ self.net.embedding_matrix
         if self.on_step is not None:
@@ -448,6 +449,7 @@ class _Walk:
             self._guide if self.guidance.mode != "posterior" and self.groups else None,
             progress,
         )
+        self.drafts = (self._texts(self.unguided.argmax(-1)), self._texts(self.log_q.argmax(-1)))
         # rounding: argmax p(w | x_0) (§4.2), among the texts that hard constraints admit
         log_q = self.log_q.masked_fill(~self.allowed, -torch.inf)
         held = F.one_hot(self.fixed.clamp(min=0), log_q.shape[-1]).bool()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dlm_core.spec import Verdict
 
@@ -34,6 +34,9 @@ class Result(BaseModel):
     seed: int
     controls: list[ControlReport] = []
     signature: str = ""
+    drafts: tuple[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """The last step's likeliest words, one by one: the denoiser's own, and under the controls.
+    What `text` differs in was left to the constrained rounding. Not part of the JSON."""
     rank: int | None = None
     """1 is the selector's best; None where nothing was selected."""
     score: float | None = None

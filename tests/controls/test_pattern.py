@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlm_controls import Avoid, Infill, Keyword, Length, Pattern
+from dlm_controls import Avoid, Infill, Keyword, Length, Pattern, Pos, Semantic
 from dlm_controls.pattern_control import PatternControl
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
@@ -24,12 +24,16 @@ from dlm_core.testing import assert_control
 WORDS = ("The", "pub", ".", "is", "cheap")
 """The vocabulary of the enumerations: five words of the tiny model's."""
 
-SPECS = (
-    Pattern("The ... (pub|is cheap) ."),
-    Pattern("* pub? ..."),
-    Keyword("pub,cheap"),
-    Avoid('"is cheap",The'),
-    Pattern("... The * ... ."),
+SPECS = tuple(
+    as_controls(spec)
+    for spec in (
+        Pattern("The ... (pub|is cheap) ."),
+        Pattern("* pub? ..."),
+        Keyword("pub,cheap"),
+        Avoid('"is cheap",The'),
+        Pattern("... The * ... .") + Pattern("* * ... (cheap|pub) ...") + ~Keyword("is is"),
+        Infill(left="The", right=".") + Keyword("pub"),
+    )
 )
 IDS = [str(spec) for spec in SPECS]
 
@@ -52,20 +56,26 @@ def texts(length: int) -> Iterator[tuple[str, ...]]:
     return itertools.product(WORDS, repeat=length)
 
 
-def control_of(spec: ControlSpec, model: Model) -> PatternControl:
-    control = spec.build(BuildContext(model))
+def control_of(controls: Controls, model: Model) -> PatternControl:
+    """All of them as one."""
+    (term,) = controls.merged()
+    control = term.spec.build(BuildContext(model))
     assert isinstance(control, PatternControl)
     return control
 
 
+def holds(controls: Controls, text: str) -> bool:
+    return all(term.spec.verify(text).satisfied is not term.negated for term in controls)
+
+
 def posterior(
-    spec: ControlSpec, log_q: Tensor, length: int, model: Model
+    controls: Controls, log_q: Tensor, length: int, model: Model
 ) -> tuple[float, np.ndarray, dict[tuple[str, ...], float]]:
-    """p(c), marginals (L, V) and p(text, c) by enumeration, with the spec's own verdict as c."""
+    """p(c), marginals (L, V) and p(text, c) by enumeration, with the verdicts as c."""
     total, marginals = 0.0, np.zeros(log_q.shape)
     joint = {}
     for words in texts(length):
-        if spec.verify(" ".join(words)).satisfied:
+        if holds(controls, " ".join(words)):
             ids = [model.vocab.id(w) for w in words]
             p = float(np.exp(sum(float(log_q[i, w]) for i, w in enumerate(ids))))
             total += p
@@ -77,7 +87,7 @@ def posterior(
 
 @pytest.mark.parametrize("spec", SPECS, ids=IDS)
 def test_log_prob_and_its_gradient_against_enumeration(
-    spec: ControlSpec, tiny_model: Model, make_state: Callable[..., State]
+    spec: Controls, tiny_model: Model, make_state: Callable[..., State]
 ) -> None:
     lengths = torch.tensor([5, 4])
     control = control_of(spec, tiny_model)
@@ -94,25 +104,24 @@ def test_log_prob_and_its_gradient_against_enumeration(
         assert not gradient[b, n:].any()
 
 
-@pytest.mark.parametrize("spec", SPECS[:3], ids=IDS[:3])
+@pytest.mark.parametrize("spec", SPECS[::2], ids=IDS[::2])
 def test_tilts_are_draws_from_the_posterior(
-    spec: ControlSpec, tiny_model: Model, make_state: Callable[..., State]
+    spec: Controls, tiny_model: Model, make_state: Callable[..., State]
 ) -> None:
     """Each tilt is one path; over many seeds their mean is the exact marginal."""
-    draws, n = 3000, 4
+    draws, n = 1000, 4
     log_q = random_log_q(tiny_model, 1, n, seed=3)
-    _, marginals, _ = posterior(spec, log_q[0], n, tiny_model)
     total, marginals, _ = posterior(spec, log_q[0], n, tiny_model)
     control = control_of(spec, tiny_model)
     tilted = control.tilt(make_state(log_q.expand(draws, -1, -1)))
     mean = tilted.exp().mean(0).numpy()
     np.testing.assert_allclose(mean, marginals / total, atol=5 * 0.5 / draws**0.5)
     ids = torch.distributions.Categorical(logits=tilted).sample((3,)).flatten(0, 1)
-    assert all(spec.verify(tiny_model.vocab.decode(row)).satisfied for row in ids.tolist())
+    assert all(holds(spec, tiny_model.vocab.decode(row)) for row in ids.tolist())
 
 
 def test_a_path_stays_where_it_is(tiny_model: Model, make_state: Callable[..., State]) -> None:
-    control = control_of(Keyword("pub,cheap"), tiny_model)
+    control = control_of(as_controls(Keyword("pub,cheap")), tiny_model)
     log_q = random_log_q(tiny_model, 4, 9)
     first = control.tilt(make_state(log_q))
     assert torch.equal(first, control.tilt(make_state(log_q)))
@@ -125,11 +134,11 @@ def test_a_path_stays_where_it_is(tiny_model: Model, make_state: Callable[..., S
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=IDS)
-def test_rounding_against_exhaustive_search(spec: ControlSpec, tiny_model: Model) -> None:
-    lengths = torch.tensor([5, 4, 3])
+def test_rounding_against_exhaustive_search(spec: Controls, tiny_model: Model) -> None:
+    lengths = torch.tensor([5, 4, 4])
     log_q = random_log_q(tiny_model, 3, 5, seed=1)
     log_q[1, 0] = -torch.inf
-    log_q[1, 0, tiny_model.vocab.id("cheap" if isinstance(spec, Avoid) else "The")] = 0.0
+    log_q[1, 0, tiny_model.vocab.id("cheap" if "avoid" in str(spec) else "The")] = 0.0
     words = control_of(spec, tiny_model).round(log_q, lengths)
     for b, n in enumerate(lengths.tolist()):
         _, _, joint = posterior(spec, log_q[b], n, tiny_model)
@@ -142,7 +151,7 @@ def test_rounding_says_when_no_text_is_left(tiny_model: Model) -> None:
     log_q = random_log_q(tiny_model, 1, 3)
     log_q[..., tiny_model.vocab.id("pub")] = -torch.inf
     with pytest.raises(UnsatisfiableError, match="no text of 3 words"):
-        control_of(Keyword("pub"), tiny_model).round(log_q, torch.tensor([3]))
+        control_of(as_controls(Keyword("pub")), tiny_model).round(log_q, torch.tensor([3]))
 
 
 # -- in generate() ----------------------------------------------------------------------------
@@ -180,14 +189,42 @@ def test_every_text_of_any_model_satisfies_them(
         assert set(result.tokens) <= set(model.vocab.plain_words)
 
 
-@pytest.mark.parametrize("name", ["all", "infill", "contrary"])
-def test_they_hold_on_the_embedded_model(
-    name: str, embedded_model: Model, plugins: Plugins
+@pytest.mark.parametrize("mode", GUIDANCE)
+def test_trained_controls_that_want_otherwise_do_not_break_them(
+    mode: str, embedded_model: Model, plugins: Plugins
 ) -> None:
+    hard = Pattern("The * ... (pub|restaurant) ...") + Avoid("Japanese,is") + Length(9, 12)
     results = generate(
-        embedded_model, COMPOSED[name], n=3, sampling=SamplingConfig(steps=6), plugins=plugins
+        embedded_model,
+        Semantic(food="Japanese") + Pos(tags=("DET", "PROPN", "AUX", "...")) + hard,
+        n=3,
+        sampling=SamplingConfig(steps=4),
+        guidance=GuidanceConfig(mode=mode, guidance_steps=1),
+        verify=False,
+        plugins=plugins,
     )
-    assert all(c.satisfied for result in results for c in result.controls)
+    assert all(holds(hard, result.text) for result in results)
+
+
+def test_drafts_tell_what_the_rounding_changed(tiny_model: Model, plugins: Plugins) -> None:
+    """In paper mode nothing else makes a random model meet a pattern; in posterior mode the tilt
+    has already when the words are rounded."""
+    held = {}
+    for mode in ("paper", "posterior"):
+        results = generate(
+            tiny_model,
+            Pattern("The pub ... near * ."),
+            n=6,
+            sampling=SamplingConfig(steps=3),
+            guidance=GuidanceConfig(mode=mode, guidance_steps=1),
+            plugins=plugins,
+        )
+        spec = as_controls(Pattern("The pub ... near * ."))
+        drafts = [result.drafts or ("", "") for result in results]
+        held[mode] = [[holds(spec, draft) for draft in pair] for pair in drafts]
+        assert "drafts" not in results[0].model_dump()
+    assert not any(any(pair) for pair in held["paper"])
+    assert all(guided for _, guided in held["posterior"])
 
 
 def test_a_text_does_not_depend_on_its_batch(tiny_model: Model, plugins: Plugins) -> None:
@@ -313,7 +350,7 @@ def test_lengths(spec: ControlSpec, lengths: Lengths, tiny_model: Model) -> None
 def test_a_length_between_two_alternatives_is_no_length(tiny_model: Model) -> None:
     pattern = Pattern("The (pub|cheap pub near) .")
     assert (pattern + Length(4, 9)).check(tiny_model.info) == Lengths(5, 5)
-    with pytest.raises(UnsatisfiableError, match="3 or 5 words.*exactly 4 words.*contradict"):
+    with pytest.raises(UnsatisfiableError, match=r"3 or 5 words.*exactly 4 words.*contradict"):
         (pattern + Length(4)).check(tiny_model.info)
 
 
@@ -325,9 +362,11 @@ def test_a_length_between_two_alternatives_is_no_length(tiny_model: Model) -> No
         (Keyword("The Mill") + Avoid("Mill"), "contradict: no text meets both"),
         (Infill(left="The Mill", words=3) + Avoid("Mill"), "contradict: no text meets both"),
         (Pattern("pub ...") + Infill(left="The"), "contradict: no text meets both"),
+        (Infill(left="The pub") + Infill(left="The Mill"), "contradict: no text meets both"),
+        (Infill(left="The", words=2) + Pattern("* * *") + Avoid("The"), "contradict: no text"),
         (Keyword("pub") + ~Keyword("pub"), "contradict"),
         (Keyword("pub,The,is") + Length(2), "contradict: no text has both lengths"),
-        (Keyword("pub,cheap") + Pattern("... pub ?*"[:-3]) + Length(1), "contradict"),
+        (Keyword("pub,cheap") + Pattern("... pub") + Length(1), "contradict"),
         (as_controls(Pattern("* " * 20)), "this model writes 1 to 14 words"),
         (~Pattern("..."), "every text is"),
     ],
@@ -340,10 +379,9 @@ def test_contradictions_are_found_before_sampling(
 
 
 def test_too_many_states_are_refused(tiny_model: Model) -> None:
-    many = Pattern("... pub " + "* " * 12 + "...")
     with pytest.raises(UsageError, match="more than 4096 states"):
         as_controls(Pattern("... pub" + " *" * 12)).check(tiny_model.info)
-    assert as_controls(many).check(tiny_model.info).low == 13
+    assert as_controls(Pattern("... pub" + " *" * 9)).check(tiny_model.info).low == 10
 
 
 @pytest.mark.parametrize(

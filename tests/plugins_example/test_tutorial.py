@@ -64,8 +64,9 @@ def test_the_quick_start_is_two_lines() -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/controls.md"])
 def test_the_controls_shown_can_be_asked_for(page: str) -> None:
     text = " ".join((ROOT / page).read_text("utf-8").split())
-    specs = re.findall(r"`((?:semantic|pos|length|infill):[^`]+)`", text)
-    specs = [s for s in specs if not re.search(r"FIELD|TEXT|TAG|\bN\b", s)]  # grammar, not specs
+    specs = re.findall(r"`((?:semantic|pos|pattern|keyword|avoid|length|infill):[^`]+)`", text)
+    grammar = r"FIELD|TEXT|TAG|ITEM|PHRASE|\bN\b"
+    specs = [s for s in specs if not re.search(grammar, s)]
     assert len(specs) >= 7
     kinds, info = dlm.load_plugins().controls, dlm.ModelInfo.read("e2e")
     for spec in specs:
