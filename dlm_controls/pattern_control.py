@@ -1,4 +1,4 @@
-"""An automaton as a control: exact log p, a path drawn from its posterior, the likeliest text.
+"""An automaton as a control: exact log p, whose gradient tilts exactly, and the likeliest text.
 
 Shapes: B batch, L word positions, V vocabulary, S states of the DFA, C word classes.
 """
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dlm_core.errors import UnsatisfiableError
@@ -32,14 +31,12 @@ class PatternControl:
         accepting: (S,) bool.
         named: (C - 1,), ids of the words that are classes of their own; the rest is the last class.
         rest: (V,) bool, the words of the last class.
-        max_words: of the model; the noise of a path does not depend on the length.
     """
 
     table: Tensor
     accepting: Tensor
     named: Tensor
     rest: Tensor
-    max_words: int
     multilinear: ClassVar[bool] = True
 
     @classmethod
@@ -54,36 +51,12 @@ class PatternControl:
             torch.from_numpy(automaton.accepting).to(device),
             named.to(device),
             rest.to(device),
-            context.info.max_words,
         )
 
     def log_prob(self, state: State) -> Tensor:
         """The forward algorithm, (B,), from the end of the text: exact and differentiable."""
         log_q = state.token_log_probs
         return self._to_go(self._classes(log_q), state.lengths)[0][:, 0].to(log_q.dtype)
-
-    def tilt(self, state: State) -> Tensor:
-        """log q' given one accepting path, drawn from its posterior with noise of its own.
-
-        Given the states it passes, words are independent: q_i(w) on the words that lead from state
-        i to state i + 1. Single marginals would mix paths whose words do not go together.
-        """
-        log_q = state.token_log_probs
-        classes = self._classes(log_q)
-        to_go = self._to_go(classes, state.lengths)
-        noise = state.gumbel("pattern", self.max_words, classes.shape[-1])
-        at = torch.zeros_like(state.lengths)
-        allowed = []
-        for i in range(log_q.shape[1]):
-            ways = self.table[at]  # (B, C)
-            score = classes[:, i] + to_go[i + 1].gather(1, ways) + noise[:, i]
-            at = ways.gather(1, score.argmax(-1, keepdim=True)).squeeze(1)
-            allowed.append(ways == at[:, None])
-        of_class = torch.stack(allowed, 1)  # (B, L, C)
-        of_word = of_class[..., -1:].expand(log_q.shape).clone()
-        of_word[..., self.named] = of_class[..., :-1]
-        held = of_word | ~state.mask[..., None]
-        return F.log_softmax(log_q.masked_fill(~held, -torch.inf), dim=-1)
 
     def round(self, token_log_probs: Tensor, lengths: Tensor) -> Tensor:
         """Viterbi: ids (B, L) of the likeliest accepted text.
