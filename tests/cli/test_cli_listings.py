@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
-BUILT_IN = {"semantic", "pos", "length", "infill"}
+BUILT_IN = {"semantic", "pos", "tree", "span", "classify", "pattern", "keyword", "avoid"} | {
+    "length",
+    "infill",
+}
 
 
 def test_controls_list(run_cli):
