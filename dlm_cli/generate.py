@@ -175,7 +175,7 @@ def command(
         float,
         typer.Option(
             metavar="FLOAT",
-            help="Of the word the clamp picks: 0 takes the likeliest, 1 draws it.",
+            help="Of the word the clamp picks: 0 takes the likeliest, above 1 texts differ more.",
             rich_help_panel="Sampling",
         ),
     ] = SAMPLING.temperature,
@@ -213,7 +213,7 @@ def command(
         float,
         typer.Option(
             metavar="FLOAT",
-            help="Of the words fed back to the denoiser; 1 is as in training.",
+            help="Of the words fed back to the denoiser; below 1 sharper.",
             rich_help_panel="Sampling",
         ),
     ] = SAMPLING.self_conditioning_temperature,

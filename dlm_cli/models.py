@@ -106,6 +106,28 @@ def show(
         print(f"\ncard ({card})\n\n{text.strip()}")
 
 
+@app.command(
+    "mix", epilog=examples("dlm models mix runs/first runs/fine-tuned --share 0.3 --out runs/mine")
+)
+def mix(
+    first: Annotated[str, typer.Argument(metavar="FIRST", help=MODEL_HELP)],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="One fine-tuned from it.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
+    share: Annotated[float, typer.Option(help="How far to go to SECOND, 0 to 1.")] = 0.5,
+) -> None:
+    """Write the model between two: their weights, averaged. Then train its controls' heads."""
+    from dlm_core.bundle import Model, save_bundle
+    from dlm_core.bundle import mix as mix_models
+    from dlm_core.errors import MissingError
+
+    mixed = mix_models(Model.load(first), Model.load(second), share)
+    try:
+        save_bundle(out, mixed.net, mixed.vocab, mixed.info.provenance)
+    except OSError as error:
+        raise MissingError(f"--out: cannot write {out}: {error.strerror or error}") from error
+    stderr(f"wrote the bundle {out}; its controls: dlm train control KIND --model {out} ...")
+
+
 def parameter_count(info: ModelInfo) -> int:
     """Trained numbers of a model; the table of text lengths is data, not a parameter."""
     header = read_header(info.path / "model.safetensors")

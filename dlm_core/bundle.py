@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlm_core.config import ModelConfig
-from dlm_core.errors import MissingError, did_you_mean
+from dlm_core.errors import MissingError, UsageError, did_you_mean
 from dlm_core.vocab import Vocab
 
 if TYPE_CHECKING:
@@ -207,6 +207,32 @@ def save_bundle(
     (path / "config.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     vocab.save(path / "tokenizer.json")
     write_weights(path / "model.safetensors", model.state_dict())
+
+
+def mix(first: Model, second: Model, share: float) -> Model:
+    """The model whose weights lie between two others', `share` of the way to the second.
+
+    A fine-tuned model mixed with the one it began from often keeps the strengths of both (Wortsman
+    et al. 2022, "Robust fine-tuning of zero-shot models"). Control heads are not mixed: train them
+    on the result.
+
+    Raises:
+        UsageError: the share is not in [0, 1], or the models differ in shape or vocabulary.
+    """
+    from dlm_core.model import DiffusionLM
+
+    if not 0 <= share <= 1:
+        raise UsageError(f"the share is {share}, not between 0 and 1")
+    if first.info.config != second.info.config:
+        raise UsageError("the models have different shapes", "compare: dlm models show MODEL")
+    if first.vocab.words != second.vocab.words:
+        raise UsageError("the models have different vocabularies")
+    net = DiffusionLM(first.info.config, pad=first.vocab.pad, unk=first.vocab.unk)
+    other = second.net.state_dict()
+    net.load_state_dict({k: v.lerp(other[k], share) for k, v in first.net.state_dict().items()})
+    parts = {"first": first.info.sha256, "second": second.info.sha256, "share": share}
+    train = second.info.provenance.get("train")
+    return Model(replace(first.info, provenance={"mix": parts, "train": train}), net)
 
 
 def load(name: str = "e2e", device: str = "cpu") -> Model:

@@ -123,6 +123,10 @@ class TrainConfig(Settings):
     meets its own mistakes in training (Savinov et al. 2022 do so for discrete diffusion)."""
     rollout_gap: float = Field(default=0.3, gt=0, le=1)
     """The sampler's step spans a time drawn uniformly from 0 to this."""
+    hint_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of a rollout's texts in which the model is told the cell of a random partition of the
+    vocabulary that a position's word lies in, as a control tells it a word's class: so that it
+    learns to write the rest of the sentence to fit what a control asks."""
     importance_sampling: bool = False
     """Draw t in proportion to its loss's root mean square (App. B; for `vlb`)."""
     min_count: int = Field(default=10, ge=0)
@@ -152,10 +156,10 @@ class SamplingConfig(Settings):
     """Snap x_0_hat to a word vector at each step (§4.2)."""
     clamp_start: float = Field(default=1.0, ge=0, le=1)
     """Clamp only where t <= clamp_start (footnote 6)."""
-    temperature: float = Field(default=1.0, ge=0)
-    """Of the word the clamp picks: 0 takes the likeliest word, 1 draws it."""
-    self_conditioning_temperature: float = Field(default=0.5, gt=0, le=1)
-    """Of the word distribution whose mean is fed back to the denoiser; 1 is as in training."""
+    temperature: float = Field(default=1.5, ge=0)
+    """Of the word the clamp picks: 0 takes the likeliest word; above 1 texts differ more."""
+    self_conditioning_temperature: float = Field(default=0.7, gt=0, le=1)
+    """Of the word distribution whose mean is fed back to the denoiser; below 1 it is sharper."""
 
 
 class GuidanceConfig(Settings):

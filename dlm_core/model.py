@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +15,8 @@ from torch import Tensor, nn
 
 from dlm_core.config import LossWeights, ModelConfig, Objective
 from dlm_core.denoiser import Denoiser
+from dlm_core.rollout import SHARPNESS, Rollout
 from dlm_core.schedule import NoiseSchedule
-
-ROLLOUT_TEMPERATURE = 0.2
-"""Of the words a training rollout picks: near its likeliest, as a text comes out at the end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,21 +51,7 @@ class Losses:
         return sum(terms, torch.zeros_like(self.mse))
 
 
-class Rollout(NamedTuple):
-    """The draws of one sampler step taken in training (`TrainConfig.rollout_rate`).
-
-    Attributes:
-        gap: (B,), how much earlier (noisier) than t the step begins.
-        uniform: (B, L), picks the words of the clamp.
-        noise: (B, L, D) standard normal, for q(x_t | x_{t + gap}, x_0_hat).
-    """
-
-    gap: Tensor
-    uniform: Tensor
-    noise: Tensor
-
-
-def pick_words(token_log_probs: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+def pick_words(token_log_probs: Tensor, uniform: Tensor, temperature: float | Tensor) -> Tensor:
     """Draw words at a temperature: (B, L, V) log-probabilities, uniforms (B, L) -> ids (B, L).
 
     One uniform a position, by the inverse of the cumulative distribution: a Gumbel a word would
@@ -197,7 +180,7 @@ class DiffusionLM(nn.Module):
         x_t = self.schedule.q_sample(x_0, t, noise[1])
         x_0_prev = None
         if self_condition and rollout is not None:
-            x_t, x_0_prev = self._roll_out(x_0, t, lengths, noise[1], rollout)
+            x_t, x_0_prev = self._roll_out(x_0, tokens, t, lengths, noise[1], rollout)
         elif self_condition:
             with torch.no_grad():
                 x_0_prev = self.predict(x_t, t, lengths).x_0_hat
@@ -215,16 +198,23 @@ class DiffusionLM(nn.Module):
 
     @torch.no_grad()
     def _roll_out(
-        self, x_0: Tensor, t: Tensor, lengths: Tensor, noise: Tensor, rollout: Rollout
+        self,
+        x_0: Tensor,
+        tokens: Tensor,
+        t: Tensor,
+        lengths: Tensor,
+        noise: Tensor,
+        rollout: Rollout,
     ) -> tuple[Tensor, Tensor]:
-        """x_t after one sampler step from t + gap, and the x_0_hat of that step; (B, L, D) each."""
+        """x_t after one sampler step from t + gap, and what the step feeds back; (B, L, D) each."""
         earlier = (t + rollout.gap).clamp(max=1.0)
         x = self.schedule.q_sample(x_0, earlier, noise)
-        predicted = self.predict(x, earlier, lengths)
-        words = pick_words(predicted.token_log_probs, rollout.uniform, ROLLOUT_TEMPERATURE)
+        log_q = rollout.hint(self.predict(x, earlier, lengths).token_log_probs, tokens)
+        words = pick_words(log_q, rollout.uniform, rollout.temperature)
         # Where t = 1 there is no earlier time: the step is empty and its variance 0.
         mean, var = self.schedule.q_posterior(self.embed(words), x, earlier, t)
-        return mean + var.clamp(min=0).sqrt() * rollout.noise, predicted.x_0_hat
+        fed_back = F.softmax(SHARPNESS * log_q, dim=-1) @ self.embedding_matrix
+        return mean + var.clamp(min=0).sqrt() * rollout.noise, fed_back
 
     def forward(
         self,

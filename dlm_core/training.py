@@ -25,8 +25,9 @@ from dlm_core.bundle import Model, save_bundle
 from dlm_core.config import TrainConfig
 from dlm_core.data import LengthBatches, collate, layout
 from dlm_core.errors import MissingError, UsageError
-from dlm_core.model import DiffusionLM, Rollout
+from dlm_core.model import DiffusionLM
 from dlm_core.noise import PerSampleNoise
+from dlm_core.rollout import Rollout, draw_rollout
 from dlm_core.sampling import ancestral
 from dlm_core.vocab import Vocab
 
@@ -266,11 +267,8 @@ class Trainer:
         )
         rollout = None
         if self_condition and bool(torch.rand((), generator=generator) < config.rollout_rate):
-            rollout = Rollout(
-                torch.rand(count, generator=generator) * config.rollout_gap,
-                torch.rand(tokens.shape, generator=generator),
-                torch.randn(shape, generator=generator),
-            )
+            words = self.model.embedding_matrix
+            rollout = draw_rollout(words, count, tokens.shape[1], config, generator)
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout
         mine = slice(self.parallel.rank, None, self.parallel.world)
         if rollout is not None:

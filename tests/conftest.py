@@ -70,9 +70,9 @@ def make_model(
 ) -> MakeModel:
     """A bundle of a random tiny network, written and loaded: `make_model(length_mode="padded")`."""
 
-    def make(**changes: object) -> Model:
+    def make(seed: int = 0, **changes: object) -> Model:
         config = ModelConfig(**{**tiny_config.model_dump(), **changes})
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         net = DiffusionLM(config, pad=tiny_vocab.pad, unk=tiny_vocab.unk)
         with torch.no_grad():  # decided predictions: no near ties that rounding errors could flip
             net.denoiser.outputs.weight.mul_(8.0)

@@ -88,6 +88,15 @@ def test_parameters_are_counted_without_torch(run_cli, tiny_model):
     assert data["parameters"] == sum(p.numel() for p in tiny_model.net.parameters())
 
 
+def test_models_mix(run_cli, bundle, tmp_path):
+    result = run_cli("models", "mix", bundle, bundle, "--share", "0.3", "--out", tmp_path / "mix")
+    assert result.code == 0, result.err
+    shown = run_cli("models", "show", tmp_path / "mix", "--json")
+    assert json.loads(shown.out)["mix"]["share"] == 0.3
+    refused = run_cli("models", "mix", bundle, bundle, "--share", "3", "--out", tmp_path / "no")
+    assert refused.code == 2 and "between 0 and 1" in refused.err
+
+
 def test_env(run_cli, monkeypatch):
     monkeypatch.setenv("DLM_PLUGINS", "")
     data = json.loads(run_cli("env", "--json").out)

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import dlm_core
-from dlm_core.bundle import Model, ModelInfo, embedded_names, locate, save_bundle
-from dlm_core.errors import DLMError, MissingError
+from dlm_core.bundle import Model, ModelInfo, embedded_names, locate, mix, save_bundle
+from dlm_core.errors import DLMError, MissingError, UsageError
 
 
 def test_a_saved_model_loads_with_the_same_predictions(tiny_model: Model, tmp_path: Path) -> None:
@@ -38,6 +38,24 @@ def test_counts_of_lengths_are_kept_exactly(
     model.net.length_counts[5] = 70_001.0  # more than fp16 can hold
     save_bundle(tmp_path, model.net, model.vocab)
     assert float(Model.load(str(tmp_path)).net.length_counts[5]) == 70_001.0
+
+
+def test_a_mix_lies_between_its_parts(make_model: Callable[..., Model]) -> None:
+    first, second = make_model(seed=0), make_model(seed=1)
+    mixed = mix(first, second, 0.25)
+    for name, value in mixed.net.state_dict().items():
+        parts = first.net.state_dict()[name], second.net.state_dict()[name]
+        torch.testing.assert_close(value, 0.75 * parts[0] + 0.25 * parts[1])
+    assert mixed.info.provenance["mix"]["second"] == second.info.sha256
+    assert torch.equal(mix(first, second, 1.0).net.rounding_bias, second.net.rounding_bias)
+
+
+def test_models_that_do_not_match_are_not_mixed(make_model: Callable[..., Model]) -> None:
+    first = make_model()
+    with pytest.raises(UsageError, match="share is 1"):
+        mix(first, first, 1.5)
+    with pytest.raises(UsageError, match="different shapes"):
+        mix(first, make_model(hidden=16), 0.5)
 
 
 def test_the_embedded_model_is_found_by_name() -> None:

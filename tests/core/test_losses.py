@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from dlm_core.bundle import Model
-from dlm_core.config import LossWeights, ModelConfig
-from dlm_core.model import DiffusionLM, Prediction, Rollout, pick_words
+from dlm_core.config import LossWeights, ModelConfig, TrainConfig
+from dlm_core.model import DiffusionLM, Prediction, pick_words
+from dlm_core.rollout import Rollout, draw_rollout
 
 T = 100
 MakeModel = Callable[..., Model]
@@ -208,10 +212,17 @@ def test_readout_words_estimates_x_0_as_the_mean_word_vector(tiny_model: Model) 
     torch.testing.assert_close(p.x_0_hat, expected)
 
 
-def rollout(gap: float, batch: int, length: int, seed: int) -> Rollout:
+def rollout(gap: float, batch: int, length: int, seed: int, **changed: torch.Tensor) -> Rollout:
     generator = torch.Generator().manual_seed(seed)
-    uniform = torch.rand(batch, length, generator=generator)
-    return Rollout(torch.full((batch,), gap), uniform, random(batch, length, 4, seed=seed + 1))
+    drawn = Rollout(
+        gap=torch.full((batch,), gap),
+        temperature=torch.full((batch, 1, 1), 0.5),
+        uniform=torch.rand(batch, length, generator=generator),
+        noise=random(batch, length, 4, seed=seed + 1),
+        cells=torch.zeros(batch, 9, dtype=torch.int64),
+        hinted=torch.zeros(batch, length, dtype=torch.bool),
+    )
+    return drawn._replace(**changed)
 
 
 def test_a_rollout_of_a_perfect_network_is_a_draw_from_the_forward_process(
@@ -226,9 +237,8 @@ def test_a_rollout_of_a_perfect_network_is_a_draw_from_the_forward_process(
     known = Prediction(words, truth)
     monkeypatch.setattr(net, "predict", lambda *_: known)
     t = torch.full((batch,), 0.3)
-    x_t, _ = net._roll_out(
-        words, t, torch.full((batch,), 2), random(batch, 2, 4, seed=5), rollout(0.25, batch, 2, 6)
-    )
+    lengths, noise = torch.full((batch,), 2), random(batch, 2, 4, seed=5)
+    x_t, _ = net._roll_out(words, tokens, t, lengths, noise, rollout(0.25, batch, 2, 6))
     alpha_bar = float(net.schedule.alpha_bar(t[:1]))
     torch.testing.assert_close(x_t.mean(0), alpha_bar**0.5 * words[0], atol=0.03, rtol=0)
     torch.testing.assert_close(x_t.var(0), torch.full((2, 4), 1 - alpha_bar), atol=0.02, rtol=0.03)
@@ -239,10 +249,53 @@ def test_a_rollout_at_pure_noise_is_pure_noise() -> None:
     tokens, lengths, t = torch.tensor([[5, 7, 8]]), torch.tensor([3]), torch.ones(1)
     noise = random(1, 3, 4, seed=1), random(1, 3, 4, seed=2)
     x_0 = net.embed(tokens)
-    x_t, _ = net._roll_out(x_0, t, lengths, noise[1], rollout(0.3, 1, 3, 3))
+    x_t, _ = net._roll_out(x_0, tokens, t, lengths, noise[1], rollout(0.3, 1, 3, 3))
     torch.testing.assert_close(x_t, net.schedule.q_sample(x_0, t, noise[1]), atol=1e-4, rtol=1e-4)
     losses = net.losses(tokens, lengths, t, noise, "x0_simple", True, rollout(0.3, 1, 3, 3))
     assert all(bool(value.isfinite().all()) for value in vars(losses).values())
+
+
+def test_a_hint_of_the_word_itself_gives_the_word_and_only_there() -> None:
+    net = small(readout="words", self_conditioning=True)
+    tokens, lengths, t = torch.tensor([[5, 7, 8]]), torch.tensor([3]), torch.tensor([0.4])
+    noise = random(1, 3, 4, seed=2)
+    hinted = torch.tensor([[True, False, True]])
+    cells = torch.arange(9)[None]  # each word alone in its cell
+    drawn = rollout(0.3, 1, 3, 3, cells=cells, hinted=hinted)
+    x_0 = net.embed(tokens)
+    _, told = net._roll_out(x_0, tokens, t, lengths, noise, drawn)
+    _, untold = net._roll_out(x_0, tokens, t, lengths, noise, rollout(0.3, 1, 3, 3))
+    torch.testing.assert_close(told[hinted], x_0[hinted])
+    torch.testing.assert_close(told[~hinted], untold[~hinted])
+
+
+@given(st.integers(0, 2**16))
+def test_a_hint_is_bayes_rule_on_the_cell(seed: int) -> None:
+    log_q = random(2, 3, 9, seed=seed).log_softmax(-1)
+    generator = torch.Generator().manual_seed(seed)
+    cells = torch.randint(3, (2, 9), generator=generator)
+    tokens = torch.randint(9, (2, 3), generator=generator)
+    hinted = torch.rand(2, 3, generator=generator) < 0.5
+    q = rollout(0.1, 2, 3, 1, cells=cells, hinted=hinted).hint(log_q, tokens).exp()
+    for b, i in itertools.product(range(2), range(3)):
+        inside = (cells[b] == cells[b, tokens[b, i]]) | ~hinted[b, i]
+        joint = log_q[b, i].exp() * inside
+        torch.testing.assert_close(q[b, i], joint / joint.sum())
+
+
+def test_hints_are_drawn_as_often_as_asked_and_their_cells_partition_the_vocabulary() -> None:
+    words = random(40, 4, seed=1)
+    config = TrainConfig(rollout_rate=1.0, hint_rate=0.25, rollout_gap=0.2)
+    drawn = draw_rollout(words, 4000, 6, config, torch.Generator().manual_seed(0))
+    assert abs(float(drawn.hinted.any(-1).float().mean()) - 0.25) < 0.04  # a share of 0 is rare
+    assert abs(float(drawn.hinted.all(-1).float().mean()) - 0.125 - 0.125 / 7) < 0.03
+    assert float(drawn.gap.min()) >= 0 and float(drawn.gap.max()) <= 0.2
+    sizes = torch.tensor([len(row.unique()) for row in drawn.cells])
+    assert int(sizes.min()) >= 1 and int(sizes.max()) <= 24 and float(sizes.float().mean()) > 3
+    # like words fall together more often than unlike ones
+    likeness = torch.nn.functional.normalize(words, dim=-1) @ words[0] / words[0].norm()
+    together = (drawn.cells[:, :1] == drawn.cells).float().mean(0)
+    assert float(torch.corrcoef(torch.stack([likeness[1:], together[1:]]))[0, 1]) > 0.8
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0])

@@ -68,7 +68,12 @@ def assert_same(a: Trainer, b: Trainer) -> None:
 EVERYTHING = {"model": {"dropout": 0.1}, "importance_sampling": True, "objective": "vlb"}
 
 
-ROLLOUTS = {"rollout_rate": 0.5, "time_power": 0.5, "model": {"length_mode": "padded"}}
+ROLLOUTS = {
+    "rollout_rate": 0.5,
+    "hint_rate": 0.5,
+    "time_power": 0.5,
+    "model": {"length_mode": "padded"},
+}
 
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING, ROLLOUTS])
