@@ -1,51 +1,48 @@
 """Tree and span control, judged by the oracle: labelled F1, and the share of exact spans.
 
-    DLM_PARSER=PATH python benchmarks/trees.py --shared ../shared --out trees.json --texts trees.jsonl
+    DLM_PARSER=PATH python benchmarks/trees.py --teacher TEACHER --shared ../shared --out trees.json
+    DLM_PARSER=PATH python benchmarks/trees.py ... --rows tree_valid,span_valid --scale 0.2
 
 `tree`: the sentences of control_targets/pos.jsonl, START, END and newlines dropped, parsed by the
-oracle; their trees are the targets, without words. `span`: the targets of span.jsonl. With
-`--corpus` the targets come from a corpus instead, for choosing settings: its texts' trees, and a
-constituent of each.
+oracle; their trees are the targets, without words and tags. `span`: the targets of span.jsonl.
+`semantic_tree`: fact and tree of each row of semantic_pos.jsonl. The rows `_valid` draw their
+targets from E2E validation texts (the trees, or one constituent of each): settings are chosen on
+those. Options are those of `benchmarks/controls.py`, whose targets, teacher and lm-score these are.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+import controls
+from controls import FRAME, Bench
 
 from dlm_controls import Span, Tree
 from dlm_controls.bracketing import ANY, ROOTS, ParseTree, labelled_f1
 from dlm_controls.parser import parse_words
-from dlm_core.bundle import Model
-from dlm_core.config import GuidanceConfig, SamplingConfig
-from dlm_core.corpora import read_corpus
-from dlm_core.generation import Request, generate_batches
+from dlm_core.generation import Request
 from dlm_core.results import Result
-from dlm_core.spec import ControlSpec, as_controls
+from dlm_core.spec import Controls, ControlSpec, as_controls
 
-FRAME = {"START", "END", "\n"}
-
-
-def released(shared: Path, name: str, count: int) -> Iterator[dict[str, Any]]:
-    """The first rows of control_targets/NAME.jsonl, their words without the frame."""
-    path = shared / "data" / "control_targets" / f"{name}.jsonl"
-    for line in path.read_text("utf-8").splitlines()[:count]:
-        row = json.loads(line)
-        yield {**row, "words": [w for w in row["words_"] if w not in FRAME]}
+SAMPLES = 5
 
 
-def sentences(corpus: str, count: int) -> list[list[str]]:
-    """Texts of a corpus, drawn with seed 0."""
-    texts = sorted({e.text for e in read_corpus(corpus)})
-    return [t.split() for t in random.Random(0).sample(texts, count)]
+def sentence(row: dict[str, Any]) -> list[str]:
+    """The words of a released target, without its frame."""
+    return [w for w in row["words_"] if w not in FRAME]
+
+
+def validation(bench: Bench) -> list[list[str]]:
+    """100 validation texts, drawn with seed 0."""
+    texts = sorted(
+        {t for t in bench.texts("valid") if len(t.split()) <= bench.model.info.max_words}
+    )
+    chosen = random.Random(0).sample(texts, 100)
+    return [t.split() for t in chosen[: max(1, round(100 * bench.scale))]]
 
 
 def bare(tree: ParseTree) -> Tree:
@@ -62,86 +59,76 @@ def some_span(tree: ParseTree, rng: random.Random) -> Span:
 
 
 def run(
-    model: Model, specs: Sequence[ControlSpec], samples: int, args: argparse.Namespace
-) -> tuple[list[list[Result]], float]:
-    """Results of each target, and seconds a sample."""
-    started = time.perf_counter()
-    out: list[list[Result]] = [[] for _ in specs]
-    batches = generate_batches(
-        model,
-        [Request(as_controls(spec), samples) for spec in specs],
-        sampling=SamplingConfig(steps=args.steps),
-        guidance=GuidanceConfig(mode=args.guidance),
-        batch_size=args.batch_size,
-        verify=False,
-    )
-    for batch in batches:
-        for owner, result in batch:
-            out[owner].append(result)
-        print(f"{sum(map(len, out))} texts", end="\r", file=sys.stderr, flush=True)
-    return out, (time.perf_counter() - started) / (len(specs) * samples)
+    bench: Bench,
+    name: str,
+    requests: Sequence[ControlSpec | Controls],
+    judged: Sequence[Tree] | Sequence[Span],
+    own: Sequence[Sequence[str]],
+) -> tuple[dict[str, float], list[list[Result]]]:
+    """Figures of `SAMPLES` texts a request, and the texts; `own` are the targets' sentences."""
+    results, seconds = bench.run(name, [Request(as_controls(r), SAMPLES) for r in requests])
+    texts = [(s, r.text) for s, group in zip(judged, results, strict=True) for r in group]
+    parsed = parse_words([text.split() for _, text in texts])
+    scores = [
+        labelled_f1(s.parsed, tree) if isinstance(s, Tree) else float(s.holds(tree))
+        for (s, _), tree in zip(texts, parsed, strict=True)
+    ]
+    lm = bench.lm([text for _, text in texts])
+    lm_targets = bench.lm([" ".join(words) for words in own])
+    figures = {"n": len(scores), "exact": fmean(score == 1.0 for score in scores)}
+    if isinstance(judged[0], Tree):
+        figures["f1"] = fmean(scores)
+    figures |= {"lm": lm, "lm_targets": lm_targets, "lm_ratio": lm / lm_targets}
+    return figures | {"seconds_a_text": seconds}, results
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--model", default="e2e")
-    parser.add_argument("--shared", type=Path, help="folder with data/")
-    parser.add_argument("--corpus", help="READER:PATH to take targets from instead")
-    parser.add_argument("--rows", default="tree,span")
-    parser.add_argument("--targets", type=int, default=100)
-    parser.add_argument("--samples", type=int, default=5)
-    parser.add_argument("--guidance", default=GuidanceConfig().mode)
-    parser.add_argument("--steps", type=int, default=SamplingConfig().steps)
-    parser.add_argument("--batch-size", type=int, default=50)
-    parser.add_argument("--out", type=Path, help="figures as JSON")
-    parser.add_argument("--texts", type=Path, help="every sample as JSONL")
-    args = parser.parse_args()
-    if (args.shared is None) == (args.corpus is None):
-        parser.error("give --shared or --corpus")
-    model = Model.load(args.model)
-    figures: dict[str, Any] = {"model": model.info.sha256[:8], "steps": args.steps}
-    figures |= {"guidance": args.guidance}
-    kept: list[dict[str, Any]] = []
-    for row in args.rows.split(","):
-        specs: list[Tree] | list[Span]
-        if args.corpus:
-            trees = parse_words(sentences(args.corpus, args.targets))
-        elif row == "tree":
-            trees = parse_words([r["words"] for r in released(args.shared, "pos", args.targets)])
-        if row == "tree":
-            specs = [bare(tree) for tree in trees]
-        elif args.corpus:
-            rng = random.Random(0)
-            specs = [some_span(tree, rng) for tree in trees]
-        else:
-            rows = released(args.shared, "span", args.targets)
-            specs = [Span(*target) for r in rows for target in r["spans"][:1]]
-        results, seconds = run(model, specs, args.samples, args)
-        texts = [(s, r.text) for s, group in zip(specs, results, strict=True) for r in group]
-        found = parse_words([text.split() for _, text in texts])
-        verdicts = [
-            labelled_f1(spec.parsed, tree) if isinstance(spec, Tree) else float(spec.holds(tree))
-            for (spec, _), tree in zip(texts, found, strict=True)
-        ]
-        figures[row] = {
-            "f1" if row == "tree" else "exact": fmean(verdicts),
-            "whole": fmean(v == 1.0 for v in verdicts),
-            "n": len(verdicts),
-            "seconds_a_text": seconds,
-        }
-        kept += [
-            {"spec": str(s), "text": t, "score": v, "parse": str(p)}
-            for (s, t), v, p in zip(texts, verdicts, found, strict=True)
-        ]
-        if args.out:
-            args.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
-        if args.texts:
-            lines = [json.dumps(line, ensure_ascii=False) for line in kept]
-            args.texts.write_text("\n".join(lines) + "\n", "utf-8")
-    print(json.dumps(figures, indent=1))
+def tree(bench: Bench) -> dict[str, float]:
+    """100 targets x 5."""
+    own = [sentence(row) for row in bench.targets("pos")]
+    specs = [bare(t) for t in parse_words(own)]
+    return run(bench, "tree", specs, specs, own)[0]
 
+
+def span(bench: Bench) -> dict[str, float]:
+    """100 targets x 5."""
+    rows = bench.targets("span")
+    specs = [Span(*row["spans"][0]) for row in rows]
+    return run(bench, "span", specs, specs, [sentence(row) for row in rows])[0]
+
+
+def semantic_tree(bench: Bench) -> dict[str, float]:
+    """100 targets x 5."""
+    rows = bench.targets("semantic_pos")
+    own = [sentence(row) for row in rows]
+    trees = [bare(t) for t in parse_words(own)]
+    facts = [controls._attribute(row["attr"]) for row in rows]
+    both = [f + t for f, t in zip(facts, trees, strict=True)]
+    figures, results = run(bench, "semantic_tree", both, trees, own)
+    return controls._semantic_rates(facts, results) | figures
+
+
+def tree_valid(bench: Bench) -> dict[str, float]:
+    """100 validation texts x 5."""
+    own = validation(bench)
+    specs = [bare(t) for t in parse_words(own)]
+    return run(bench, "tree_valid", specs, specs, own)[0]
+
+
+def span_valid(bench: Bench) -> dict[str, float]:
+    """A constituent of each of 100 validation texts x 5."""
+    own, rng = validation(bench), random.Random(0)
+    specs = [some_span(t, rng) for t in parse_words(own)]
+    return run(bench, "span_valid", specs, specs, own)[0]
+
+
+ROWS = {
+    "tree": tree,
+    "span": span,
+    "semantic_tree": semantic_tree,
+    "tree_valid": tree_valid,
+    "span_valid": span_valid,
+}
 
 if __name__ == "__main__":
-    main()
+    controls.__doc__, controls.ROWS = __doc__, ROWS
+    controls.main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -167,6 +168,7 @@ def train_lm(
         "dlm train control semantic --model e2e --corpus e2e:train.csv.gz",
         "dlm train control pos --model runs/mine --corpus text:mine.txt --steps 500",
         "dlm train control classify --data labelled.jsonl --name friendly",
+        "dlm train control tree --corpus e2e:train.csv.gz --parser PATH --trees parses.jsonl",
     ),
 )
 def train_control(
@@ -185,6 +187,23 @@ def train_control(
         typer.Option(
             metavar="FILE",
             help='JSONL of {"text": ..., "label": ...}, short for --corpus labelled:FILE.',
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    parser: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PARSER",
+            help="benepar parser, by name or path, that parses the texts (tree); DLM_PARSER or "
+            "benepar_en3 if omitted.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    trees: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="JSONL that keeps the parses (tree): what it holds is not parsed again.",
             rich_help_panel="Data",
         ),
     ] = None,
@@ -239,6 +258,9 @@ def train_control(
     if (corpus is None) == (data is None):
         raise UsageError("expected either option '--corpus' or option '--data'", "--data FILE")
     _check_name(cls, name, out)
+    options = {"steps": steps, "seed": seed, "parser": parser, "trees": trees}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    _check_options(cls, chosen)
     folder = out or ModelInfo.read(model).head_path(f"{kind}/{name}" if name else kind)
     require_folder(folder, "--out")
     examples_ = read_corpus(corpus or f"labelled:{data}", plugins.corpora)
@@ -246,8 +268,6 @@ def train_control(
     from dlm_core.bundle import Model as LoadedModel
 
     loaded = LoadedModel.load(model, pick_device(device))
-    options = {"steps": steps, "seed": seed}
-    chosen = {name: value for name, value in options.items() if value is not None}
     figures = _train_head(cls, loaded, examples_, folder, plugins.origin("control", kind), chosen)
     for name, value in figures.items():
         stderr(f"{name}: {value:.4f}")
@@ -270,6 +290,18 @@ def _check_name(cls: type[ControlSpec], name: str | None, out: Path | None) -> N
         )
     if name is not None and re.fullmatch(r"[\w.-]*\w", name) is None:
         raise UsageError(f"option '--name': '{name}'", "letters, digits, '_', '-' and '.'")
+
+
+def _check_options(cls: type[ControlSpec], chosen: dict[str, Any]) -> None:
+    from dlm_core.errors import UsageError
+
+    known = inspect.signature(cls.train).parameters
+    for name in ("parser", "trees"):
+        if name in chosen and name not in known:
+            raise UsageError(
+                f"option '--{name}': control '{cls.kind}' learns from no parses",
+                "dlm train control tree",
+            )
 
 
 def _hold_out(texts: list[str]) -> tuple[list[str], list[str]]:

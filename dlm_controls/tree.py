@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 HEAD = "tree"
 """The head that `tree` and `span` share."""
+TEXTS = 12_000
+"""More are not parsed: the parser takes longer than the head does."""
 
 
 class Tree(ControlSpec):
@@ -110,7 +113,7 @@ class Tree(ControlSpec):
 
         Args:
             model: whose words and noise the head learns.
-            examples: texts.
+            examples: texts; `TEXTS` of them, drawn at random, if there are more.
             out: folder of the head.
             on_step: called with step, steps and loss; while parsing with texts and NaN.
             parser: name or path of the oracle.
@@ -124,8 +127,9 @@ class Tree(ControlSpec):
             if on_step is not None:
                 on_step(done, total, float("nan"))
 
-        texts = list(dict.fromkeys(e.text for e in examples))
-        texts = [t for t in texts if 0 < len(t.split()) <= model.info.max_words]
+        texts = sorted({e.text for e in examples if e.text.split()})
+        random.Random(0).shuffle(texts)
+        texts = [t for t in texts[:TEXTS] if len(t.split()) <= model.info.max_words]
         found = parse_corpus(
             texts, trees or out.parent / f"{out.name}-parses.jsonl", parser, parsing
         )

@@ -100,3 +100,27 @@ def test_a_plugin_that_fails_in_training_is_named(
     )
     assert run.code == 5 and not (tmp_path / "head").exists()
     assert "control 'word' from" in run.err and "ValueError: no luck" in run.err
+
+
+def test_a_tree_head_is_trained_from_kept_parses(run_cli, tmp_path, tiny_model):
+    """No parser is needed for what the file holds."""
+    model = shutil.copytree(tiny_model.info.path, tmp_path / "model")
+    texts = ["The pub is cheap .", "The Mill is a pub .", "The Eagle serves food ."]
+    trees = [
+        "(TOP (S (NP (DT The) (NN pub)) (VP (VBZ is) (ADJP (JJ cheap))) (. .)))",
+        "(TOP (S (NP (DT The) (NN Mill)) (VP (VBZ is) (NP (DT a) (NN pub))) (. .)))",
+        "(TOP (S (NP (DT The) (NN Eagle)) (VP (VBZ serves) (NP (NN food))) (. .)))",
+    ]
+    kept, corpus = tmp_path / "parses.jsonl", tmp_path / "corpus.txt"
+    rows = [json.dumps({"text": a, "tree": b}) for a, b in zip(texts, trees, strict=True)]
+    kept.write_text("\n".join(rows) + "\n")
+    corpus.write_text("\n".join(texts) + "\n")
+    train = ("train", "control", "tree", "--corpus", f"text:{corpus}", "--device", "cpu", "-m")
+    run = run_cli(*train, model, "--steps", 2, "--trees", kept, "--parser", "/no/parser")
+    assert run.code == 0 and "chart t=0.05: " in run.err, run.err
+    assert json.loads((model / "controls/tree/config.json").read_text())["trees"] == 3
+    kept.write_text("\n".join(rows[:2]) + "\n")
+    run = run_cli(*train, model, "--steps", 2, "--trees", kept, "--parser", "/no/parser")
+    assert run.code == 3 and ("DLM_PARSER" in run.err or "is not installed" in run.err), run.err
+    run = run_cli("train", "control", "pos", "--corpus", "text:none", "--trees", kept)
+    assert run.code == 2 and "option '--trees'" in run.err
