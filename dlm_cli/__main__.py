@@ -11,7 +11,7 @@ import typer
 
 from dlm_cli.app import build
 from dlm_cli.output import stderr
-from dlm_core.errors import DLMError
+from dlm_core.errors import DLMError, PluginError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _fail(message: str, hint: str | None, code: int) -> int:
-    if os.environ.get("DLM_DEBUG") == "1":
+    strict = code == PluginError.exit_code and os.environ.get("DLM_STRICT_PLUGINS") == "1"
+    if strict or os.environ.get("DLM_DEBUG") == "1":
         traceback.print_exc()
     stderr(f"error: {message}")
     if hint:

@@ -1,7 +1,8 @@
 """The Typer app: which commands there are, and where each lives.
 
 Only the module of the command that is asked for is imported; the others stand by name and summary,
-so that `dlm --help` stays quick however much the commands need.
+so that `dlm --help` stays quick however much the commands need. Plugins are asked for commands only
+if there are plugins beside the built-ins, and only for help, completion and a command not `dlm`'s.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ COMMANDS = (
     Command("selectors", "List selectors.", True, "Use"),
     Command("models", "List and show models.", True, "Use"),
     Command("train", "Train a Diffusion-LM, or the head of a control.", True, "Extend"),
-    Command("plugins", "List plugins and what is wrong with them.", True, "Extend"),
+    Command("plugins", "List, show, start and check plugins.", True, "Extend"),
     Command("env", "Show versions, device and settings, for a bug report.", False, "Extend"),
 )
 
@@ -81,7 +82,22 @@ def build(argv: Sequence[str] | None = None) -> typer.Typer:
             app.command(command.name, epilog=module.EPILOG, rich_help_panel=command.panel)(
                 module.command
             )
+    own = wanted in {command.name for command in COMMANDS}
+    if (everything or not (own or "--version" in (argv or ()))) and _other_plugins():
+        from dlm_cli.plugins import load_commands
+
+        load_commands(app, strict=None if wanted else False, quiet=everything)
     return app
+
+
+def _other_plugins() -> bool:
+    """There may be plugins beside the built-ins: worth importing what loads them."""
+    chosen = os.environ.get("DLM_PLUGINS")
+    if chosen is not None:
+        return chosen.strip() not in ("", "off")
+    from importlib.metadata import entry_points
+
+    return any(entry.value != "dlm_controls.plugin" for entry in entry_points(group="dlm"))
 
 
 def _elsewhere() -> None:

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 _HOMES = {
     "BuildContext": "guidance",
     "Control": "guidance",
+    "ControlReport": "results",
     "ControlSpec": "spec",
     "Controls": "spec",
     "DLMError": "errors",
     "Example": "corpora",
     "GuidanceConfig": "config",
+    "LOG_FLOOR": "guidance",
     "Lengths": "spec",
     "MissingError": "errors",
     "Model": "bundle",
@@ -42,20 +44,25 @@ _HOMES = {
     "UsageError": "errors",
     "Verdict": "spec",
     "Vocab": "vocab",
+    "did_you_mean": "errors",
     "generate": "generation",
     "generate_batches": "generation",
     "hookimpl": "hookspecs",
     "load": "bundle",
     "load_plugins": "plugins",
+    "log_any": "guidance",
+    "noised": "heads",
     "parse_selector": "selection",
     "parse_spec": "spec",
     "select": "selection",
+    "write_weights": "bundle",
 }
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model as Model
     from dlm_core.bundle import ModelInfo as ModelInfo
     from dlm_core.bundle import load as load
+    from dlm_core.bundle import write_weights as write_weights
     from dlm_core.config import GuidanceConfig as GuidanceConfig
     from dlm_core.config import ModelConfig as ModelConfig
     from dlm_core.config import SamplingConfig as SamplingConfig
@@ -67,14 +74,19 @@ if TYPE_CHECKING:
     from dlm_core.errors import SpecError as SpecError
     from dlm_core.errors import UnsatisfiableError as UnsatisfiableError
     from dlm_core.errors import UsageError as UsageError
+    from dlm_core.errors import did_you_mean as did_you_mean
     from dlm_core.generation import Request as Request
     from dlm_core.generation import generate as generate
     from dlm_core.generation import generate_batches as generate_batches
+    from dlm_core.guidance import LOG_FLOOR as LOG_FLOOR
     from dlm_core.guidance import BuildContext as BuildContext
     from dlm_core.guidance import Control as Control
     from dlm_core.guidance import State as State
+    from dlm_core.guidance import log_any as log_any
+    from dlm_core.heads import noised as noised
     from dlm_core.hookspecs import hookimpl as hookimpl
     from dlm_core.plugins import load_plugins as load_plugins
+    from dlm_core.results import ControlReport as ControlReport
     from dlm_core.results import Result as Result
     from dlm_core.selection import SelectorSpec as SelectorSpec
     from dlm_core.selection import parse_selector as parse_selector

@@ -2,9 +2,9 @@
 
 One that fails is named with its distribution, version and stage, and stops nothing but itself.
 
-    DLM_PLUGINS=""            built-ins only
-    DLM_PLUGINS=keyword,mine  built-ins and these entry points
-    DLM_STRICT_PLUGINS=1      a failure raises, with its traceback
+    DLM_PLUGINS=off            built-ins only; so does an empty value
+    DLM_PLUGINS=diverse,./x.py built-ins and these: entry points, distributions, files, modules
+    DLM_STRICT_PLUGINS=1       a failure raises, with its traceback
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+import tomllib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -22,7 +23,7 @@ import pluggy
 
 from dlm_core import hookspecs
 from dlm_core.corpora import READERS, CorpusReader
-from dlm_core.errors import MissingError, PluginError
+from dlm_core.errors import MissingError, PluginError, did_you_mean
 from dlm_core.selection import SelectorSpec
 from dlm_core.spec import ControlSpec
 
@@ -32,11 +33,21 @@ BUILTIN = "dlm"
 
 @dataclass(frozen=True)
 class Origin:
-    """Who provides something: entry point, distribution and version."""
+    """Who provides something: entry point, distribution and version.
+
+    Attributes:
+        name: of the entry point; of a file, its stem.
+        distribution: as pip knows it; the path of a file that stands alone.
+        version: empty where there is none.
+        module: what is imported, or the path of a file.
+        installed: by pip, as opposed to a file or folder named by the user.
+    """
 
     name: str
     distribution: str
     version: str
+    module: str = ""
+    installed: bool = True
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".strip()
@@ -46,10 +57,14 @@ class Origin:
         """Part of dlm itself."""
         return self.distribution == BUILTIN
 
+    def called(self, name: str) -> bool:
+        """The user may mean it by `name`: its entry point or its distribution."""
+        return name in (self.name, self.distribution)
+
 
 @dataclass(frozen=True)
 class Failure:
-    """A plugin that was skipped, and why."""
+    """A plugin that was skipped, and why; `stage` is import, register or commands."""
 
     origin: Origin
     stage: str
@@ -61,8 +76,8 @@ class Failure:
     @property
     def hint(self) -> str:
         """How to be rid of it."""
-        if not self.origin.version:
-            return "mend the file, or leave the option out"
+        if not self.origin.installed:
+            return "mend it, or leave it out of --plugin and DLM_PLUGINS"
         return f"pip uninstall {self.origin.distribution}, or DLM_PLUGINS without it"
 
 
@@ -74,15 +89,34 @@ class Plugins:
     selectors: dict[str, type[SelectorSpec]] = field(default_factory=dict)
     corpora: dict[str, CorpusReader] = field(default_factory=lambda: dict(READERS))
     origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
-    """(what, kind) -> who; `what` is control, selector or corpus."""
+    """(what, kind) -> who; `what` is control, selector, corpus or command."""
     loaded: list[Origin] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    strict: bool = False
+    """A failure raises."""
     manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager("dlm"))
 
     def origin(self, what: str, kind: str) -> str:
         """The distribution and version that provide a control, selector or corpus."""
         found = self.origins.get((what, kind))
         return str(found) if found is not None else ""
+
+    def call(self, hook: str, origin: Origin, **arguments: Any) -> None:
+        """Call a hook of one plugin alone, if it implements it."""
+        plugin = self.manager.get_plugin(_key(origin))
+        others = [p for p in self.manager.get_plugins() if p is not plugin]
+        self.manager.subset_hook_caller(hook, others)(**arguments)
+
+    def fail(self, origin: Origin, stage: str, error: BaseException) -> None:
+        """Note that a plugin failed.
+
+        Raises:
+            PluginError: in strict mode.
+        """
+        failure = Failure(origin, stage, f"{type(error).__name__}: {error}")
+        self.failures.append(failure)
+        if self.strict:
+            raise PluginError(str(failure), failure.hint) from error
 
 
 class _Staged:
@@ -129,46 +163,99 @@ class _Staged:
             self.plugins.origins.update({(singular, kind): origin for kind in staged})
 
 
-def _origin(entry: EntryPoint) -> Origin:
-    if entry.dist is None:
-        return Origin(entry.name, "?", "")
-    return Origin(entry.name, entry.dist.name, entry.dist.version)
+_Source = tuple[Origin, Callable[[], Any]]
+"""A plugin, and what imports it."""
 
 
-def _wanted() -> Callable[[Origin], bool]:
-    names = os.environ.get("DLM_PLUGINS")
-    if names is None:
-        return lambda origin: True
-    chosen = {n.strip() for n in names.split(",") if n.strip()}
-    return lambda origin: origin.builtin or origin.name in chosen
+def load_plugins(
+    files: Sequence[Path] = (),
+    *,
+    chosen: Collection[str] | None = None,
+    strict: bool | None = None,
+) -> Plugins:
+    """Load the built-ins, every installed plugin, and `files` (`--plugin ./mine.py`).
 
-
-def load_plugins(files: Sequence[Path] = ()) -> Plugins:
-    """Load the built-ins, every installed plugin, and plugin `files` (`--plugin ./mine.py`).
+    Args:
+        files: Python files, or folders of distributions that need not be installed.
+        chosen: load these beside the built-ins, in place of all that are installed: names of entry
+            points or distributions, files, folders, modules. By default what DLM_PLUGINS says.
+        strict: a failure raises. By default if DLM_STRICT_PLUGINS is 1.
 
     Raises:
-        PluginError: only with DLM_STRICT_PLUGINS=1, chained to the cause.
-        MissingError: a file of `files` does not exist.
+        PluginError: a plugin failed, in strict mode; chained to the cause.
+        MissingError: one of `files` does not exist, or is a folder without a plugin.
     """
-    plugins = Plugins()
+    if strict is None:
+        strict = os.environ.get("DLM_STRICT_PLUGINS") == "1"
+    if chosen is None and (value := os.environ.get("DLM_PLUGINS")) is not None:
+        chosen = [] if value.strip() == "off" else [n.strip() for n in value.split(",")]
+    plugins = Plugins(strict=strict)
     plugins.manager.add_hookspecs(hookspecs)
-    wanted = _wanted()
-    seen: set[tuple[str, str]] = set()
-    found = []
-    for entry in entry_points(group=GROUP):
-        origin = _origin(entry)
-        # An editable install beside a checkout lists the same entry point twice.
-        if wanted(origin) and (entry.name, entry.value) not in seen:
-            seen.add((entry.name, entry.value))
-            found.append((origin, entry.load))
-    found.sort(key=lambda item: (not item[0].builtin, item[0].distribution, item[0].name))
+    installed = _installed()
+    sources = [
+        source
+        for source in installed
+        if chosen is None or source[0].builtin or any(map(source[0].called, chosen))
+    ]
+    for name in filter(None, chosen or ()):
+        if not any(origin.called(name) for origin, _ in installed):
+            try:
+                sources += _at(name, [origin.name for origin, _ in installed])
+            except MissingError as error:
+                plugins.fail(Origin(name, name, "", name, installed=False), "import", error)
     for path in files:
-        if not path.is_file():
+        if not path.exists():
             raise MissingError(f"option '--plugin': no file {path}")
-        found.append((Origin(path.stem, str(path), ""), _file_loader(path)))
-    for origin, load in found:
+        sources += _at_path(path)
+    for origin, load in sources:
         _load_one(plugins, origin, load)
     return plugins
+
+
+def _installed() -> list[_Source]:
+    """Every entry point of the group, the built-ins first."""
+    found: dict[tuple[str, str], _Source] = {}
+    for entry in entry_points(group=GROUP):
+        distribution = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "")
+        origin = Origin(entry.name, *distribution, entry.value)
+        # An editable install beside a checkout lists the same entry point twice.
+        found.setdefault((entry.name, entry.value), (origin, entry.load))
+    return sorted(found.values(), key=lambda s: (not s[0].builtin, s[0].distribution, s[0].name))
+
+
+def _at(name: str, known: Sequence[str]) -> list[_Source]:
+    """A file, folder or module that is no installed plugin."""
+    path = Path(name).expanduser()
+    if path.exists() or path.suffix == ".py" or path.name != name:
+        return _at_path(path)
+    package = name.partition(".")[0]
+    if not package or importlib.util.find_spec(package) is None:
+        hint = did_you_mean(name, known)
+        raise MissingError(f"no plugin or module is called '{name}'; {hint}")
+    origin = Origin(name, name, "", name, installed=False)
+    return [(origin, EntryPoint(name, name, GROUP).load)]
+
+
+def _at_path(path: Path) -> list[_Source]:
+    """The plugin in a Python file, or those of a distribution's folder."""
+    if not path.is_dir():
+        origin = Origin(path.stem, str(path), "", str(path), installed=False)
+        return [(origin, _file_loader(path))]
+    try:
+        project = tomllib.loads((path / "pyproject.toml").read_text("utf-8"))["project"]
+        name, version = project["name"], project.get("version", "")
+        found = project["entry-points"][GROUP].items()
+        entries = [EntryPoint(entry, value, GROUP) for entry, value in found]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise MissingError(
+            f"{path} is not the folder of a plugin: its pyproject.toml has no "
+            f"[project.entry-points.{GROUP}] ({type(error).__name__}: {error})",
+            "dlm plugins new NAME writes a folder that is one",
+        ) from error
+    source = path / "src" if (path / "src").is_dir() else path
+    if str(source.resolve()) not in sys.path:
+        sys.path.insert(0, str(source.resolve()))
+    return [(Origin(e.name, name, version, e.value, installed=False), e.load) for e in entries]
 
 
 def _file_loader(path: Path) -> Callable[[], Any]:
@@ -185,6 +272,10 @@ def _file_loader(path: Path) -> Callable[[], Any]:
     return load
 
 
+def _key(origin: Origin) -> str:
+    return f"{origin.distribution}:{origin.name}"
+
+
 def _load_one(plugins: Plugins, origin: Origin, load: Callable[[], Any]) -> None:
     stage = "import"
     plugin = None
@@ -193,22 +284,16 @@ def _load_one(plugins: Plugins, origin: Origin, load: Callable[[], Any]) -> None
         stage = "register"
         if plugins.manager.is_registered(loaded):
             raise ValueError(f"{loaded!r} is already loaded under another name")
+        hookspecs.check_hooks(loaded, plugins.manager)
         plugin = loaded
-        plugins.manager.register(plugin, name=f"{origin.distribution}:{origin.name}")
-        others = [p for p in plugins.manager.get_plugins() if p is not plugin]
+        plugins.manager.register(plugin, name=_key(origin))
         staged = _Staged(plugins)
-        for hook, register in (
-            ("dlm_register_controls", staged.control),
-            ("dlm_register_selectors", staged.selector),
-            ("dlm_register_corpora", staged.corpus),
-        ):
-            plugins.manager.subset_hook_caller(hook, others)(register=register)
+        plugins.call("dlm_register_controls", origin, register=staged.control)
+        plugins.call("dlm_register_selectors", origin, register=staged.selector)
+        plugins.call("dlm_register_corpora", origin, register=staged.corpus)
         staged.commit(origin)
         plugins.loaded.append(origin)
     except (Exception, SystemExit) as error:
         if plugin is not None and plugins.manager.is_registered(plugin):
             plugins.manager.unregister(plugin)
-        failure = Failure(origin, stage, f"{type(error).__name__}: {error}")
-        plugins.failures.append(failure)
-        if os.environ.get("DLM_STRICT_PLUGINS") == "1":
-            raise PluginError(str(failure), failure.hint) from error
+        plugins.fail(origin, stage, error)

@@ -1,18 +1,19 @@
-"""The kit a control's author tests with.
+"""The kit a plugin's author tests with.
 
-    from dlm_core.testing import assert_control
+    from dlm_core.testing import assert_control, assert_selector
 
-    def test_keyword() -> None:
-        assert_control("keyword:sushi")
+    def test_formal() -> None:
+        assert_control("formal:yes")
 
-It runs the control through everything dlm will ask of it, on the embedded model or one of your own,
-and raises AssertionError with what is wrong at the first promise that does not hold.
+It runs a control through everything dlm will ask of it, on the embedded model or one of your own,
+and raises AssertionError with what is wrong at the first promise that does not hold; selectors
+likewise.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -26,6 +27,8 @@ from dlm_core.guidance import Guard, State, SupportsFixed, SupportsTilt
 from dlm_core.model import Prediction
 from dlm_core.noise import PerSampleNoise
 from dlm_core.plugins import Plugins, load_plugins
+from dlm_core.results import ControlReport, Result
+from dlm_core.selection import SelectorSpec, check_selector, parse_selector, select
 from dlm_core.spec import Controls, ControlSpec, Term, Verdict, as_controls, parse_spec
 
 TEXTS, STEPS = 4, 8
@@ -69,8 +72,76 @@ def assert_control(
         _guidance_raises_it(term.spec, guard, model, plugins)
 
 
+def assert_selector(
+    spec: str | SelectorSpec,
+    candidates: Sequence[Result] | None = None,
+    *,
+    plugins: Plugins | None = None,
+) -> None:
+    """Assert that a selector keeps its promises.
+
+    Checked are: the spec string, its JSON form and the examples parse back to what they were; it
+    gives one finite score a candidate, also to an only one; the scores are the same twice, and do
+    not depend on the candidates' order.
+
+    Args:
+        spec: a spec string of an installed selector, or a spec object.
+        candidates: what to choose among; five short texts, one of them twice, if omitted.
+        plugins: who provides the selector; those installed if omitted.
+
+    Raises:
+        AssertionError: a promise does not hold; the message says which.
+        SpecError, UsageError, MissingError: the selector cannot work here.
+    """
+    kinds = dict((plugins or load_plugins()).selectors)
+    candidates = list(candidates or _candidates())
+    with _naming(spec):
+        if isinstance(spec, SelectorSpec):
+            kinds[spec.kind] = type(spec)
+        selector = parse_selector(spec, kinds) if isinstance(spec, str) else spec
+        _selector_round_trips(selector, kinds)
+        check_selector(selector)
+        scores = _scores(selector, candidates)
+        assert _scores(selector, candidates) == scores, "scores differ from one call to the next"
+        turned = _scores(selector, candidates[::-1])
+        same = all(math.isclose(turned[k], scores[k], abs_tol=1e-6) for k in scores)
+        assert same, f"scores depend on the candidates' order: {scores}, turned round {turned}"
+        _scores(selector, candidates[:1])
+
+
+def _candidates() -> list[Result]:
+    texts = ("A cheap pub .", "A pub near the river .", "The Mill is cheap .", "A cheap pub .")
+    return [
+        Result(
+            text=text,
+            tokens=text.split(),
+            seed=seed,
+            controls=[
+                ControlReport(
+                    spec="length:4", weight=1.0, log_prob=-seed, satisfied=len(text.split()) == 4
+                )
+            ],
+        )
+        for seed, text in enumerate((*texts, "There is a pub ."))
+    ]
+
+
+def _scores(selector: SelectorSpec, candidates: Sequence[Result]) -> dict[int, float]:
+    """Seed -> score."""
+    chosen = select(selector, candidates, keep=len(candidates))
+    return {result.seed: result.score or 0.0 for result in chosen}
+
+
+def _selector_round_trips(selector: SelectorSpec, kinds: Mapping[str, type[SelectorSpec]]) -> None:
+    for source in (str(selector), *type(selector).examples):
+        parsed = parse_selector(source, kinds)
+        again = parse_selector(str(parsed), kinds)
+        assert again == parsed, f"{source!r} is written {str(parsed)!r}, which reads {again!r}"
+    assert parse_selector(str(selector), kinds) == selector, "does not read as itself"
+
+
 @contextmanager
-def _naming(spec: str | ControlSpec) -> Iterator[None]:
+def _naming(spec: str | ControlSpec | SelectorSpec) -> Iterator[None]:
     try:
         yield
     except PluginError as error:

@@ -98,6 +98,26 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "register",
         "PluginValidationError",
     ),
+    "a mistyped hook": (
+        HEAD + "@hookimpl\ndef dlm_register_control(register): register(A)\n",
+        "register",
+        "unknown hook 'dlm_register_control'; did you mean 'dlm_register_controls'?",
+    ),
+    "a mistyped hook without mark": (
+        HEAD + "def dlm_register_contrls(register): register(A)\n",
+        "register",
+        "unknown hook 'dlm_register_contrls'; did you mean 'dlm_register_controls'?",
+    ),
+    "a marked function that is no hook": (
+        HEAD + "@hookimpl\ndef register_controls(register): register(A)\n",
+        "register",
+        "unknown hook 'register_controls'; did you mean 'dlm_register_controls'?",
+    ),
+    "a hook without mark": (
+        HEAD + "def dlm_register_controls(register): register(A)\n",
+        "register",
+        "hook 'dlm_register_controls' is not marked @hookimpl",
+    ),
     "half of it": (
         HEAD
         + "@hookimpl\ndef dlm_register_controls(register):\n"
@@ -231,6 +251,53 @@ def test_a_plugin_not_chosen_is_not_imported(
     monkeypatch.setenv("DLM_PLUGINS", "")
     load_plugins()
     assert "dlm_test_plugin_good" not in sys.modules
+
+
+@pytest.mark.parametrize("value", ["", "off", " off "])
+def test_dlm_plugins_off(value: str, install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("good", GOOD)
+    monkeypatch.setenv("DLM_PLUGINS", value)
+    assert [origin.name for origin in load_plugins().loaded] == ["builtin"]
+
+
+def test_dlm_plugins_takes_distributions_files_folders_and_modules(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("good", GOOD)
+    install("other", GOOD.replace("loud", "quiet").replace('"first"', '"x"').replace("hello", "y"))
+    file = tmp_path / "mine.py"
+    file.write_text(HEAD + "@hookimpl\ndef dlm_register_controls(register): register(A)\n")
+    folder = tmp_path / "dlm-control-folder"
+    folder.mkdir()
+    (folder / "dlm_test_plugin_folder.py").write_text(
+        HEAD + "@hookimpl\ndef dlm_register_controls(register): register(B)\n"
+    )
+    (folder / "pyproject.toml").write_text(
+        "[project]\nname = 'dlm-control-folder'\nversion = '3.1'\n"
+        "[project.entry-points.dlm]\nfolder = 'dlm_test_plugin_folder'\n"
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the folder goes in front
+    monkeypatch.setenv("DLM_PLUGINS", f"dlm-control-good,{file},{folder}/,json.tool,lenght")
+    plugins = load_plugins()
+    assert kinds(plugins) >= {*BUILTIN, "loud", "a", "b"} and "quiet" not in kinds(plugins)
+    assert plugins.origin("control", "b") == "dlm-control-folder 3.1"
+    assert [o.name for o in plugins.loaded][1:] == ["good", "mine", "folder", "json.tool"]
+    (failure,) = plugins.failures
+    assert "no plugin or module is called 'lenght'" in failure.error
+    sys.modules.pop("dlm_test_plugin_folder")
+
+
+def test_a_folder_without_entry_points_is_an_error(tmp_path: Path) -> None:
+    for text in ("", "[project]\nname = 'x'\n", "no toml", "project = 3\n"):
+        (tmp_path / "pyproject.toml").write_text(text)
+        with pytest.raises(MissingError, match=r"is not the folder of a plugin"):
+            load_plugins([tmp_path])
+
+
+def test_an_optional_hook_of_a_later_version_is_no_fault(install: Install) -> None:
+    hook = "@hookimpl(optionalhook=True)\ndef dlm_register_samplers(register): pass\n"
+    install("good", GOOD + hook)
+    assert load_plugins().failures == []
 
 
 def test_strict_mode_raises_with_the_cause(
