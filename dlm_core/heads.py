@@ -1,0 +1,61 @@
+"""What a control's head is trained on: texts, as a control sees them while they are being made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dlm_core.bundle import Model
+from dlm_core.data import collate, layout
+from dlm_core.errors import UsageError
+from dlm_core.guidance import LOG_FLOOR, State
+from dlm_core.model import Prediction
+from dlm_core.noise import PerSampleNoise
+
+
+@torch.no_grad()
+def noised(model: Model, texts: Sequence[str], t: Tensor | float, seed: int = 0) -> State:
+    """What a control is asked about when these texts are half made, at time t.
+
+    A head trained on such states, at all t, is noise-aware: it knows how far it can trust what it
+    sees (§5.1 trains its classifiers so). The denoiser is frozen, its predictions without gradient.
+
+    Args:
+        model: gives words, noise and the rounding distribution.
+        texts: B texts of 1 to `model.info.max_words` words.
+        t: (B,), or one time for all, in [0, 1]; at 0 the words themselves are seen.
+        seed: text i has the noise of seed + i.
+
+    Raises:
+        UsageError: a text is empty or too long.
+    """
+    words = [model.vocab.encode(text) for text in texts]
+    for text, ids in zip(texts, words, strict=True):
+        if not 0 < len(ids) <= model.info.max_words:
+            raise UsageError(f"expected 1 to {model.info.max_words} words, not {len(ids)}: {text}")
+    config, net, device = model.info.config, model.net, model.device
+    tokens, lengths = (v.to(device) for v in collate(words, model.vocab.pad))
+    canvas, positions = collate(  # the words alone, or with what frames them
+        [layout(ids, config, model.vocab) or [] for ids in words], model.vocab.pad
+    )
+    times = torch.as_tensor(t, device=device, dtype=torch.float32).expand(len(texts))
+    seeds = tuple(range(seed, seed + len(texts)))
+    noise = PerSampleNoise(seeds, "noised", device).normal(canvas.shape[1], config.embedding_dim)
+    x_t = net.schedule.q_sample(net.embed(canvas.to(device)), times, noise)
+    start = int(config.length_mode == "padded")
+    window = slice(start, start + tokens.shape[1])
+
+    def predict() -> Prediction:
+        log_q = F.one_hot(tokens, len(model.vocab)).float().log()  # (B, L, V)
+        if bool((times > 0).any()):
+            with torch.no_grad():
+                seen = net.predict(x_t, times, positions.to(device)).token_log_probs[:, window]
+            log_q = torch.where(times[:, None, None] > 0, seen, log_q)
+        log_q = log_q.clamp(min=LOG_FLOOR)
+        return Prediction(log_q.exp() @ net.embedding_matrix, log_q)
+
+    alpha_bar = net.schedule.alpha_bar(times)
+    return State(x_t[:, window], times, alpha_bar, lengths, net.embedding_matrix, predict, seeds)
