@@ -68,7 +68,7 @@ class Reader(nn.Module):
         """Word probabilities q (B, L, V), lengths (B,) -> log p(label), (B, K)."""
         move = torch.einsum("vf,fst->vst", self.features, self.moves) + self.stay
         move = move.softmax(-1)  # (V, S, S): rows are distributions over the next state
-        means = (q @ move.flatten(1)).unflatten(-1, move.shape[1:])  # (B, L, S, S)
+        means = torch.einsum("blv,vst->blst", q, move)  # (B, L, S, S)
         beyond = torch.arange(q.shape[1], device=q.device) >= lengths[:, None]
         still = torch.eye(move.shape[-1], device=q.device)
         means = torch.where(beyond[..., None, None], still, means)
@@ -209,7 +209,11 @@ def train_classifier(
     write_weights(out / "head.safetensors", reader.state_dict())
     write_weights(out / "judge.safetensors", judge.state_dict())
     _write_json(out / "judge.json", list(judge.words))
-    config = {"labels": list(labels), "reader": reader.settings, "judge": judge.settings}
+    config: dict[str, Any] = {
+        "labels": list(labels),
+        "reader": reader.settings,
+        "judge": judge.settings,
+    }
     config |= {"figures": figures, "held out": held, "steps": steps, "seed": seed, **(extra or {})}
     _write_json(out / "config.json", config)
     return figures

@@ -124,3 +124,16 @@ def test_a_tree_head_is_trained_from_kept_parses(run_cli, tmp_path, tiny_model):
     assert run.code == 3 and ("DLM_PARSER" in run.err or "is not installed" in run.err), run.err
     run = run_cli("train", "control", "pos", "--corpus", "text:none", "--trees", kept)
     assert run.code == 2 and "option '--trees'" in run.err
+
+
+def test_a_classifier_is_trained_and_the_line_of_a_broken_row_named(run_cli, tmp_path):
+    data, out = tmp_path / "rows.jsonl", tmp_path / "head"
+    rows = [{"text": f"The Mill has {kind} food .", "label": kind} for kind in ("cheap", "French")]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows * 20))
+    command = ("train", "control", "classify", "--data", data, "--out", out, "--steps", "3")
+    run = run_cli(*command)
+    assert run.code == 0 and f"classify:{out}=" in run.err
+    assert json.loads((out / "config.json").read_text())["labels"] == ["French", "cheap"]
+    data.write_text(json.dumps(rows[0]) + '\n{"text": "a pub"}\n')
+    run = run_cli(*command)
+    assert run.code == 2 and "line 2" in run.err and "label" in run.err
