@@ -43,8 +43,10 @@ def noised(model: Model, texts: Sequence[str], t: Tensor | float, seed: int = 0)
     )
     times = torch.as_tensor(t, device=device, dtype=torch.float32).expand(len(texts))
     seeds = tuple(range(seed, seed + len(texts)))
-    noise = PerSampleNoise(seeds, "noised", device).normal(canvas.shape[1], config.embedding_dim)
-    x_t = net.schedule.q_sample(net.embed(canvas.to(device)), times, noise)
+    # always max_len draws, so that they do not depend on the longest text beside it
+    noise = PerSampleNoise(seeds, "noised", device).normal(config.max_len, config.embedding_dim)
+    x_0 = net.embed(canvas.to(device))  # (B, L, D)
+    x_t = net.schedule.q_sample(x_0, times, noise[:, : x_0.shape[1]])
     start = int(config.length_mode == "padded")
     window = slice(start, start + tokens.shape[1])
 

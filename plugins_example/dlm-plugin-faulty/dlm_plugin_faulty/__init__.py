@@ -1,0 +1,1 @@
+"""One module a fault; see README.md."""

@@ -1,0 +1,5 @@
+"""Ends the process, as scripts do."""
+
+import sys
+
+sys.exit("faulty: bye")

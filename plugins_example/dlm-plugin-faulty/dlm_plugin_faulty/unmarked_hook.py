@@ -1,0 +1,5 @@
+"""Forgets to mark its hook."""
+
+
+def dlm_register_selectors(register):
+    raise AssertionError("never called")
