@@ -16,12 +16,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NoReturn, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from dlm_core.errors import SpecError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _K = TypeVar("_K")
 
@@ -197,6 +198,8 @@ class Automaton:
 
     def stuck_at(self, words: Sequence[str]) -> int | None:
         """Index of the first word after which no text is accepted, if there is one."""
+        import numpy as np  # late: listing controls should not wait for it
+
         live = self.accepting
         while not np.array_equal(grown := live | live[self.table].any(1), live):
             live = grown
@@ -205,6 +208,8 @@ class Automaton:
 
     def lengths(self, limit: int) -> frozenset[int]:
         """Numbers of words, up to `limit`, of the texts it accepts."""
+        import numpy as np
+
         found = set()
         states = np.zeros(1, dtype=np.int64)
         for n in range(limit + 1):
@@ -308,13 +313,16 @@ def _explore(
                 order.append(end)
             row.append(numbers[end])
         table.append(row)
-    return _minimal(words, np.array(table), np.array([accepting(state) for state in order]))
+    return _minimal(words, table, [accepting(state) for state in order])
 
 
 def _minimal(
-    words: tuple[str, ...], table: NDArray[np.int64], accepting: NDArray[np.bool_]
+    words: tuple[str, ...], rows_of: Sequence[Sequence[int]], accepts: Sequence[bool]
 ) -> Automaton:
     """Merge states that no text tells apart (Moore's refinement)."""
+    import numpy as np
+
+    table, accepting = np.array(rows_of), np.array(accepts)
     blocks, count = accepting.astype(np.int64), 0
     while True:
         rows = np.column_stack([blocks, blocks[table]])
