@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 
 import typer
 
 from dlm_cli.app import build
-from dlm_cli.output import stderr
+from dlm_cli.output import tell_error
 from dlm_core.errors import DLMError, PluginError
 
 
@@ -51,11 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _fail(message: str, hint: str | None, code: int) -> int:
     strict = code == PluginError.exit_code and os.environ.get("DLM_STRICT_PLUGINS") == "1"
-    if strict or os.environ.get("DLM_DEBUG") == "1":
-        traceback.print_exc()
-    stderr(f"error: {message}")
-    if hint:
-        stderr(f"hint: {hint}")
+    tell_error(message, hint, trace=strict)
     return code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -25,10 +26,11 @@ from dlm_cli.requests import Item, Line, Reader, Written, chunks, make_item, ope
 from dlm_core.config import GuidanceConfig, SamplingConfig, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dlm_core.bundle import Model as LoadedModel
     from dlm_core.bundle import ModelInfo
+    from dlm_core.errors import DLMError
     from dlm_core.plugins import Plugins
     from dlm_core.results import Result
     from dlm_core.spec import Controls, Lengths, Term
@@ -274,7 +276,7 @@ def command(
         typer.Option(
             "--dry-run",
             metavar="",
-            help="Check the request and print it as a recipe (JSON with --format jsonl).",
+            help="Check the request and print it as a recipe (--format jsonl: all it comes to).",
             rich_help_panel="Output",
         ),
     ] = False,
@@ -494,7 +496,11 @@ class _Job:
                     open_results(output, append=resume) as out,
                     progress_bar("requests", None, hidden=watch) as bar,
                 ):
-                    for item, results in self._answers(loaded, items, watch):
+                    on_step = _Watch(self.sampling.steps) if watch else None
+                    for item, results in chain.from_iterable(
+                        self._answers(loaded, chunk, on_step, reader.failed)
+                        for chunk in chunks(items, self.batch_size)
+                    ):
                         bar.clear()
                         made, texts = made + 1, texts + len(results)
                         if written is not None:
@@ -504,25 +510,39 @@ class _Job:
         except KeyboardInterrupt:
             stderr(f"stopped: {texts} texts of {made} requests are written" + reader.summary())
             raise typer.Exit(130) from None
-        if output is not None or reader.wrong:
+        if output is not None or reader.failures:
             place = f" to {output}" if output is not None else ""
             stderr(f"wrote {texts} texts of {made} requests{place}" + reader.summary())
         return reader.worst
 
     def _answers(
-        self, model: LoadedModel, items: Iterator[Item], watch: bool
+        self,
+        model: LoadedModel,
+        items: Sequence[Item],
+        on_step: _Watch | None,
+        failed: Callable[[Item, DLMError], None],
     ) -> Iterator[tuple[Item, list[Result]]]:
-        """Each request with what is kept of it, as soon as its last text is made."""
-        on_step = _Watch(self.sampling.steps) if watch else None
-        for chunk in chunks(items, self.batch_size):
-            candidates: list[list[Result]] = [[] for _ in chunk]
-            todo = 0
-            for batch in self._batches(model, chunk, on_step=on_step):
+        """Each request with what is kept of it, as soon as its last text is made.
+
+        Where one fails, those not answered yet are made one by one: their texts are the same.
+        """
+        from dlm_core.errors import DLMError
+
+        todo = 0
+        candidates: list[list[Result]] = [[] for _ in items]
+        try:
+            for batch in self._batches(model, items, on_step=on_step):
                 for index, result in batch:
                     candidates[index].append(result)
-                while todo < len(chunk) and len(candidates[todo]) == chunk[todo].n:
-                    yield chunk[todo], chunk[todo].choose(candidates[todo], self.plugins)
+                while todo < len(items) and len(candidates[todo]) == items[todo].n:
+                    yield items[todo], items[todo].choose(candidates[todo], self.plugins)
                     todo += 1
+        except DLMError as error:
+            if len(items) == 1:
+                failed(items[0], error)
+                return
+            for item in items[todo:]:
+                yield from self._answers(model, [item], on_step, failed)
 
 
 class _Watch:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +25,15 @@ def stderr(message: str) -> None:
 def warn(message: str, hint: str | None = None) -> None:
     """Something the person should know that stops nothing."""
     stderr(f"warning: {message}")
+    if hint:
+        stderr(f"hint: {hint}")
+
+
+def tell_error(message: str, hint: str | None = None, trace: bool = False) -> None:
+    """An error and what to try next; with the traceback of what is being handled if asked for."""
+    if trace or os.environ.get("DLM_DEBUG") == "1":
+        traceback.print_exc()
+    stderr(f"error: {message}")
     if hint:
         stderr(f"hint: {hint}")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, StrictInt, StrictStr
 
-from dlm_cli.output import stderr
+from dlm_cli.output import tell_error
 from dlm_cli.recipes import validate
 from dlm_core.config import Settings
 from dlm_core.errors import DLMError, MissingError, UsageError
@@ -98,18 +98,18 @@ def make_item(
 
 
 @contextmanager
-def open_lines(name: str, option: str) -> Iterator[Iterable[str]]:
-    """The lines of a file; `-` is stdin.
+def open_lines(name: str, option: str) -> Iterator[Iterable[bytes]]:
+    """The lines of a file, undecoded, so that a wrong byte spoils its own line; `-` is stdin.
 
     Raises:
         MissingError: the file cannot be opened.
     """
     if name == "-":
-        yield sys.stdin
+        yield sys.stdin.buffer
         return
     with ExitStack() as stack:
         try:
-            stream = stack.enter_context(Path(name).open(encoding="utf-8"))
+            stream = stack.enter_context(Path(name).open("rb"))
         except OSError as error:
             reason = error.strerror or error
             raise MissingError(f"{option}: cannot read {name} ({reason})") from error
@@ -132,41 +132,40 @@ class Reader:
     parse: Callable[[Line], Item]
     done: dict[Id, int] = field(default_factory=dict)
     incomplete: Callable[[Id], None] = lambda _: None
+    numbers: dict[Id, int] = field(default_factory=dict)
+    """Id -> number of its line, of the lines read so far."""
     worst: int = 0
-    wrong: int = 0
+    failures: int = 0
     skipped: int = 0
 
-    def items(self, lines: Iterable[str]) -> Iterator[Item]:
+    def items(self, lines: Iterable[bytes]) -> Iterator[Item]:
         """The good requests that are still to be made."""
-        seen: dict[Id, int] = {}
-        numbered = enumerate(lines, start=1)
-        number = 0
-        while True:
+        for number, line in enumerate(lines, start=1):
             try:
-                number, line = next(numbered, (0, ""))
-                if not number:
-                    return
-                item = self._item(line, number, seen) if line.strip() else None
+                item = self._item(line, number) if line.strip() else None
+            except DLMError as error:
+                self._tell(error, f"line {number}")
+            else:
                 if item is not None:
                     yield item
-            except UnicodeDecodeError as error:  # nothing can be read after it
-                raise UsageError(f"{self._where(number + 1)}: not UTF-8 ({error})") from error
-            except DLMError as error:
-                stderr(f"error: {self._where(number)}: {error.message}")
-                if error.hint:
-                    stderr(f"hint: {error.hint}")
-                self.wrong += 1
-                self.worst = max(self.worst, error.exit_code)
+
+    def failed(self, item: Item, error: DLMError) -> None:
+        """A request that was well formed could not be answered."""
+        if item.id is not None:
+            self._tell(error, f"line {self.numbers[item.id]}, id {json.dumps(item.id)}")
 
     def summary(self) -> str:
         """What became of the other lines, to be put behind a message."""
         there = f"; there already: {self.skipped}" if self.skipped else ""
-        return there + (f"; wrong lines: {self.wrong}" if self.wrong else "")
+        return there + (f"; failed: {self.failures}" if self.failures else "")
 
-    def _where(self, number: int) -> str:
-        return f"{'stdin' if self.name == '-' else self.name}, line {number}"
+    def _tell(self, error: DLMError, place: str) -> None:
+        file = "stdin" if self.name == "-" else self.name
+        tell_error(f"{file}, {place}: {error.message}", error.hint)
+        self.failures += 1
+        self.worst = max(self.worst, error.exit_code)
 
-    def _item(self, line: str, number: int, seen: dict[Id, int]) -> Item | None:
+    def _item(self, line: bytes, number: int) -> Item | None:
         try:
             data = json.loads(line)
         except ValueError as error:
@@ -174,12 +173,12 @@ class Reader:
         if not isinstance(data, dict):
             raise UsageError("expected a JSON object", '{"id": 1, "controls": ["length:12"]}')
         request: Line = validate(Line, self.defaults | data, "request")
-        if request.id in seen:
+        first = self.numbers.setdefault(request.id, number)
+        if first != number:
             raise UsageError(
-                f"id {json.dumps(request.id)} is that of line {seen[request.id]} already",
+                f"id {json.dumps(request.id)} is that of line {first} already",
                 "give each request its own id",
             )
-        seen[request.id] = number
         item = self.parse(request)
         texts = self.done.get(request.id, 0)
         if texts == item.keep:

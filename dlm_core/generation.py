@@ -32,6 +32,8 @@ from dlm_core.noise import PerSampleNoise
 from dlm_core.plugins import Plugins, load_plugins
 from dlm_core.results import Result, report
 from dlm_core.sampling import Progress, ddim
+from dlm_core.selection import SelectorSpec, check_selector
+from dlm_core.selection import select as choose
 from dlm_core.spec import Controls, ControlSpec, Lengths, Term, Verdict, as_controls
 from dlm_core.version import VERSION
 
@@ -87,6 +89,8 @@ def generate(
     plugins: Plugins | None = None,
     progress: Progress | None = None,
     on_step: StepCallback | None = None,
+    select: SelectorSpec | None = None,
+    keep: int = 1,
 ) -> list[Result]:
     """Generate n texts.
 
@@ -102,13 +106,19 @@ def generate(
         plugins: who provides the controls (named in reports); loaded on demand if omitted.
         progress: called with (steps done, steps in all).
         on_step: called with t and the current words of x_0_hat, for watching.
+        select: chooses among the n texts, for example `MBR(utility="bleu")`.
+        keep: how many it keeps, best first.
 
     Raises:
         SpecError, UnsatisfiableError: the controls ask what the model cannot do.
-        MissingError: a bundle or a trained head is missing.
+        MissingError: a bundle, a trained head, or what the selector needs is missing.
         PluginError: a control broke the protocol.
     """
     request = Request(as_controls(controls), n, seed)
+    plugins = plugins or load_plugins()
+    owner = plugins.origin("selector", select.kind) if select is not None else ""
+    if select is not None:
+        check_selector(select, owner)
     batches = generate_batches(
         model,
         [request],
@@ -120,7 +130,8 @@ def generate(
         progress=progress,
         on_step=on_step,
     )
-    return [result for batch in batches for _, result in batch]
+    results = [result for batch in batches for _, result in batch]
+    return results if select is None else choose(select, results, keep, owner=owner)
 
 
 def generate_batches(

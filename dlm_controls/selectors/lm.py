@@ -28,7 +28,7 @@ class ByLM(SelectorSpec):
     path: Path
 
     def check(self) -> None:
-        """The folder has a teacher and transformers is installed."""
+        """The folder has a teacher that can be read, and transformers is installed."""
         if find_spec("transformers") is None:
             raise MissingError(
                 "selector 'lm': transformers is not installed", "pip install transformers"
@@ -39,6 +39,10 @@ class ByLM(SelectorSpec):
                     f"selector 'lm': no {name} in {self.path}",
                     "python benchmarks/teacher.py train --out TEACHER makes a teacher",
                 )
+        self._teacher()
+
+    def _teacher(self) -> tuple[GPT2LMHeadModel, Vocab]:
+        return _load_teacher(self.path.expanduser().resolve())
 
     def scores(self, candidates: Sequence[Result]) -> list[float]:
         """Minus the mean NLL of each text in nats a token; tokens are its words and END.
@@ -51,7 +55,7 @@ class ByLM(SelectorSpec):
         from torch.nn import functional as F
 
         self.check()
-        model, vocab = _teacher(self.path.expanduser().resolve())
+        model, vocab = self._teacher()
         limit = model.config.n_positions
         scores = []
         with torch.inference_mode():
@@ -69,7 +73,7 @@ class ByLM(SelectorSpec):
 
 
 @lru_cache(maxsize=2)
-def _teacher(folder: Path) -> tuple[GPT2LMHeadModel, Vocab]:
+def _load_teacher(folder: Path) -> tuple[GPT2LMHeadModel, Vocab]:
     """Read once for all requests of a run."""
     from transformers import GPT2LMHeadModel
     from transformers.utils import logging

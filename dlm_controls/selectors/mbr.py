@@ -62,18 +62,25 @@ class MBR(SelectorSpec):
         return self
 
     def check(self) -> None:
-        """The package is installed and the encoder is there."""
+        """The package is installed, and the encoder can be read."""
         package = _PACKAGES[self.utility]
         if find_spec(package.replace("-", "_")) is None:
             raise MissingError(
                 f"selector 'mbr': utility '{self.utility}' needs {package}, which is not installed",
                 f"pip install {package}",
             )
-        if self.model is not None and not (self.model.expanduser() / "config.json").is_file():
+        if self.model is None:
+            return
+        if not (self.model.expanduser() / "config.json").is_file():
             raise MissingError(
                 f"selector 'mbr': no encoder in {self.model} (config.json is missing)",
-                "a folder that transformers' save_pretrained wrote, tokenizer included",
+                f"hf download roberta-large --local-dir {self.model}, or any other encoder",
             )
+        self._scorer()
+
+    def _scorer(self) -> Any:
+        assert self.model is not None
+        return _load_scorer(self.model.expanduser().resolve(), self.layer)
 
     def scores(self, candidates: Sequence[Result]) -> list[float]:
         """Mean over the other candidates r of utility(h=candidate, r); 0 for an only candidate.
@@ -90,7 +97,9 @@ class MBR(SelectorSpec):
         pairs = [(h, r) for i, h in enumerate(texts) for j, r in enumerate(texts) if i != j]
         distinct = list(dict.fromkeys(pairs))  # the same text may be drawn twice
         if self.model is not None:
-            values = _bertscore(self.model.expanduser().resolve(), self.layer, distinct)
+            # bert-score encodes each distinct text once
+            f1 = self._scorer().score([h for h, _ in distinct], [r for _, r in distinct])[2]
+            values = f1.tolist()
         else:
             values = _sacrebleu(self.utility, distinct)
         value = dict(zip(distinct, values, strict=True))
@@ -109,15 +118,8 @@ def _sacrebleu(utility: str, pairs: Sequence[tuple[str, str]]) -> list[float]:
     return [metric.sentence_score(h, [r]).score for h, r in pairs]
 
 
-def _bertscore(folder: Path, layer: int | None, pairs: Sequence[tuple[str, str]]) -> list[float]:
-    """F1 of (candidate, reference) pairs; bert-score encodes each distinct text once."""
-    scorer = _scorer(folder, layer)
-    f1 = scorer.score([h for h, _ in pairs], [r for _, r in pairs])[2]
-    return [float(value) for value in f1]
-
-
 @lru_cache(maxsize=1)
-def _scorer(folder: Path, layer: int | None) -> Any:
+def _load_scorer(folder: Path, layer: int | None) -> Any:
     """The encoder, read once for all requests of a run."""
     from bert_score import BERTScorer
     from transformers import AutoConfig

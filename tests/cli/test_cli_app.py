@@ -12,7 +12,7 @@ from dlm_cli import app as cli
 from dlm_cli import generate
 from dlm_core.config import GuidanceConfig, SamplingConfig
 
-HEAVY = ("torch", "numpy", "transformers", "spacy", "tqdm", "huggingface_hub")
+HEAVY = ("torch", "transformers", "spacy", "sacrebleu", "bert_score", "tqdm", "huggingface_hub")
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
@@ -26,8 +26,8 @@ def test_help_names_every_command(run_cli, flag):
 @pytest.mark.parametrize(
     "command",
     [
-        "generate", "select", "selectors list", "train lm", "train control", "controls list", "controls show", "controls check",
-        "plugins list", "models list", "models show", "env",
+        "generate", "select", "selectors list", "train lm", "train control", "controls list",
+        "controls show", "controls check", "plugins list", "models list", "models show", "env",
     ],
 )  # fmt: skip
 def test_every_command_has_help_with_examples(run_cli, command):

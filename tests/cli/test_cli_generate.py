@@ -92,8 +92,13 @@ def test_a_later_failure_keeps_the_results_already_made(make, monkeypatch):
 
 
 def test_ctrl_c_keeps_the_results_already_made(tiny_model):
+    # a shell starts background jobs with SIGINT ignored
+    start = (
+        "import signal, sys; from dlm_cli.__main__ import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    )
     command = [
-        sys.executable, "-m", "dlm_cli", "generate", "-m", str(tiny_model.info.path), "-n", "2000",
+        sys.executable, "-c", start, "generate", "-m", str(tiny_model.info.path), "-n", "2000",
         "--batch-size", "1", "--format", "jsonl", "--steps", "4",
     ]  # fmt: skip
     process = subprocess.Popen(
@@ -101,8 +106,6 @@ def test_ctrl_c_keeps_the_results_already_made(tiny_model):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # a shell starts background jobs with SIGINT ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     first = process.stdout.readline()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dlm_core as dlm
 from dlm_cli.recipes import Recipe, read_recipe
+from dlm_controls.selectors import MBR
 from dlm_core.config import GuidanceConfig, SamplingConfig
 
 LINES = [
@@ -50,6 +51,7 @@ def test_a_recipe_written_and_read_is_the_same(recipe):
 
 
 def test_command_line_to_recipe_and_back(make, run_cli, tmp_path):
+    @settings(max_examples=15)
     @given(
         n=st.integers(1, 40), seed=st.integers(0, 10**9), low=st.integers(1, 9), eta=SHARES,
         clamp=st.booleans(), guidance=st.sampled_from(["posterior", "paper", "both"]),
@@ -69,6 +71,27 @@ def test_command_line_to_recipe_and_back(make, run_cli, tmp_path):
         assert (recipe.sampling.clamp, recipe.guidance.mode) == (clamp, guidance)
 
     round_trip()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("-c", "length:5-7", "-c", "keyword:pub@0.5", "--not", "keyword:cheap,Mill"),
+        ("-c", 'pattern:"The * (is|serves) ... ."', "--seed", -3, "--no-verify"),
+        ("-c", "infill:left=The Mill,right=near Burger King .", "--no-clamp", "--guidance", "both"),
+        ("-s", "control", "-n", 9, "--keep", 3, "--guidance-optimizer", "sign", "--fluency", 0.1),
+        ("--sampler", "ddim", "--eta", 0.25, "--spacing", "rebuilt", "--time-power", 0.5),
+        ("--plugin", "{plugin}", "-c", "word:pub", "--temperature", 0.7, "--clamp-start", 0.4),
+    ],
+    ids=["not", "pattern", "infill", "select", "sampler", "plugin"],
+)
+def test_a_printed_recipe_prints_itself(make, run_cli, tmp_path, keyword_plugin, argv):
+    path = tmp_path / "r.toml"
+    first = make(*(str(word).format(plugin=keyword_plugin) for word in argv), "--dry-run")
+    path.write_text(first.out)
+    again = run_cli("generate", "--recipe", path, "--dry-run")
+    assert (first.code, again.code, again.out) == (0, 0, first.out), first.err + again.err
+    assert Recipe.model_validate(tomllib.loads(first.out)).toml() in first.out
 
 
 def test_options_win_over_the_recipe_and_the_texts_are_the_same(make, run_cli, tmp_path):
@@ -100,16 +123,18 @@ def test_bad_recipes(run_cli, tmp_path, name, text, code, parts):
     assert all(part in run.err for part in parts), run.err
 
 
-def test_select_keeps_the_best_and_can_rank_all(make, tmp_path):
-    path = tmp_path / "all.jsonl"
+def test_select_keeps_the_best_and_can_rank_all(make, tiny_model):
     every = make("-n", 5, "--select", "mbr:chrf", "--keep", 5, "--format", "jsonl")
     rows = [json.loads(line) for line in every.lines]
     assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
     assert [row["score"] for row in rows] == sorted((r["score"] for r in rows), reverse=True)
     assert sorted(row["seed"] for row in rows) == [0, 1, 2, 3, 4]
     assert make("-n", 5, "--select", "mbr:chrf").lines == [rows[0]["text"]]
+    best = dlm.generate(
+        tiny_model, n=5, sampling=SamplingConfig(steps=4), select=MBR(utility="chrf"), keep=2
+    )
+    assert [result.model_dump(mode="json") for result in best] == rows[:2]
     assert make("-n", 3, "--select", "none").lines == make("-n", 3).lines
-    path.write_text(make("-n", 5, "--format", "jsonl").out)
 
 
 def test_dlm_select_chooses_as_generate_does(make, run_cli, tmp_path):
@@ -157,14 +182,17 @@ def test_wrong_lines_are_told_and_the_rest_goes_on(make, monkeypatch):
     bad = ["not json", '{"id": "b", "controls": ["lenght:5"]}', '{"id": "a"}', '{"id": 4, "nn": 1}',
            '{"n": 1}', '{"id": "e", "select": "mbrr"}']  # fmt: skip
     lines = [json.dumps(LINES[0]), *bad, json.dumps(LINES[2])]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(lines)))
+    raw = "\n".join(lines).encode() + b'\n{"id": "\xff"}\n{"id": "f", "n": 1}'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
     run = make("--requests", "-")
-    assert run.code == 2 and [json.loads(x)["id"] for x in run.lines] == ["a", "a", "d"]
+    assert run.code == 2 and [json.loads(x)["id"] for x in run.lines] == ["a", "a", "d", "f"]
     for number, part in enumerate(
         ["not JSON", "did you mean 'length'", 'id "a" is that of line 1', "did you mean 'n'",
          "key 'id': is missing", "unknown selector 'mbrr'"], start=2
     ):  # fmt: skip
         assert f"stdin, line {number}: " in run.err and part in run.err
+    assert "stdin, line 9: not JSON: 'utf-8' codec" in run.err
+    assert run.err.endswith("wrote 4 texts of 3 requests; failed: 7\n")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.55, 0.9, 1.0])
@@ -191,12 +219,16 @@ def test_resume_refuses_a_changed_request_and_a_foreign_file(make, requests, tmp
 
 
 def test_a_long_stream_flushes_as_it_goes_and_ctrl_c_keeps_it(tiny_model):
+    # A shell starts background jobs with SIGINT ignored. Set in the child's Python: a preexec_fn
+    # runs between fork and exec, where a lock of another thread of this process may hang it.
+    start = (
+        "import signal, sys; from dlm_cli.__main__ import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "dlm_cli", "generate", "-m", str(tiny_model.info.path), "--steps",
+        [sys.executable, "-c", start, "generate", "-m", str(tiny_model.info.path), "--steps",
          "2", "--batch-size", "2", "-n", "1", "--requests", "-"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=dict(os.environ),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write('{"id": 1}\n{"id": 2}\n')
@@ -206,6 +238,52 @@ def test_a_long_stream_flushes_as_it_goes_and_ctrl_c_keeps_it(tiny_model):
     _, err = process.communicate(timeout=60)
     assert ids == [1, 2] and process.returncode == 130
     assert "stopped: 2 texts of 2 requests are written" in err
+
+
+FAILING = """
+from dlm_core import ControlSpec, hookimpl
+
+class Late(ControlSpec):
+    '''Fails when little noise is left, or at its verdict.'''
+    kind = "late"
+    positional = ("at",)
+    examples = ("late:step",)
+    at: str
+    def build(self, context):
+        def log_prob(state):
+            if self.at == "step" and state.t[0] < 0.5:
+                raise ZeroDivisionError("too late")
+            return state.token_log_probs.amax((1, 2))
+        return context.control(log_prob)
+    def verify(self, text):
+        raise KeyError("verdict")
+
+@hookimpl
+def dlm_register_controls(register):
+    register(Late)
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_a_request_whose_control_fails_while_sampling_stops_no_other(
+    make, monkeypatch, tmp_path, batch
+):
+    plugin, path = tmp_path / "late.py", tmp_path / "requests.jsonl"
+    plugin.write_text(FAILING)
+    lines = [LINES[0], {"id": "b", "controls": ["late:step"]}, LINES[1],
+             {"id": 9, "controls": ["late:end"], "n": 1}, LINES[2]]  # fmt: skip
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    argv = ("--requests", path, "--batch-size", batch, "--plugin", plugin)
+    run = make(*argv)
+    good = tmp_path / "good.jsonl"
+    good.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    assert run.code == 5 and run.out == make("--requests", good).out
+    assert f"error: {path}, line 2, id \"b\": control 'late:step' from" in run.err
+    assert "ZeroDivisionError: too late" in run.err
+    assert f"{path}, line 4, id 9: control 'late:end' from" in run.err and "verify" in run.err
+    assert "Traceback" not in run.err
+    monkeypatch.setenv("DLM_DEBUG", "1")
+    assert "Traceback" in make(*argv).err
 
 
 FAULTY = """

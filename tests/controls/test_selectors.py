@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def test_bertscore_is_bert_scores_own_and_encodes_each_text_once(encoder, layer)
         "Aromi near a pub",
         "The Mill is cheap .",
     ]
-    scorer = mbr._scorer(encoder.resolve(), layer)
+    scorer = mbr._load_scorer(encoder.resolve(), layer)
     encoded = []
     hook = scorer._model.register_forward_pre_hook(
         lambda module, args: encoded.append(len(args[0])), with_kwargs=False
@@ -190,7 +191,11 @@ def test_a_missing_model_is_named(tmp_path, encoder):
     with pytest.raises(MissingError, match="no encoder in"):
         check_selector(MBR(utility="bertscore", model=tmp_path))
     with pytest.raises(MissingError, match="no layer 7"):
-        MBR(utility="bertscore", model=encoder, layer=7).scores(candidates(["a", "b"]))
+        check_selector(MBR(utility="bertscore", model=encoder, layer=7))
+    weights = tmp_path / "weights"
+    shutil.copytree(encoder, weights, ignore=shutil.ignore_patterns("*.safetensors"))
+    with pytest.raises(MissingError, match=f"cannot read {weights}"):
+        check_selector(MBR(utility="bertscore", model=weights))
 
 
 def test_scores_are_finite_numbers():

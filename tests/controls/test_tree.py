@@ -1,4 +1,4 @@
-"""tree: signatures, the chart and the brackets against enumeration; the trained head in use."""
+"""tree: the chart by hand, its tilt by finite differences; the trained head in use."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from torch import Tensor
 
 from dlm_controls.bracketing import Bracket, ParseTree, read_tree
 from dlm_controls.chart import (
-    DEPTH,
+    NEAR,
     NOTHING,
+    TREE_CHART,
     Chart,
     Head,
+    TreeWords,
     load_head,
-    signatures,
     train_head,
     tree_control,
 )
-from dlm_controls.tagger import WordTagger
+from dlm_controls.pos import Pos
 from dlm_controls.tree import Tree
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
-from dlm_core.errors import MissingError, SpecError
+from dlm_core.errors import MissingError, SpecError, UnsatisfiableError
 from dlm_core.generation import generate
 from dlm_core.guidance import BuildContext, State
 from dlm_core.spec import Lengths, parse_spec
@@ -50,18 +51,37 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-# -- signatures -------------------------------------------------------------------------------
+# -- what the words net is shown ------------------------------------------------------------------
 
 
-def test_signatures_by_hand() -> None:
-    tree = read_tree("(TOP (S (NP The pub) (VP is (NP (ADJP cheap))) .))")
-    assert signatures(tree) == [
-        (("S", "NP"), 0, "NP"),
-        ((), 1, "NP"),
-        (("VP",), 0, "VP"),
-        (("NP", "ADJP"), 3, "ADJP"),
-        ((), 1, "S"),
+def rows(words: TreeWords, tree: ParseTree) -> list[list[tuple[str, int, int]]]:
+    """Label, distance from the first and from the last word of the constituents around a word."""
+    found = []
+    for slots in words.codes(tree.brackets, len(tree.words)).tolist():
+        around = []
+        for slot, (label, place) in enumerate(slots):
+            label -= slot * (len(words.names) + 1)
+            place -= slot * ((NEAR + 1) ** 2 + 1)
+            if place:
+                name = words.names[label - 1] if label else "?"
+                around.append((name, *divmod(place - 1, NEAR + 1)))
+        found.append(around)
+    return found
+
+
+def test_each_word_is_shown_the_constituents_around_it_from_within() -> None:
+    words = TreeWords(V, ("NP", "S", "VP"), 9, features=4, hidden=8, layers=1)
+    tree = read_tree("(TOP (S (NP * *) (VP * (XX (NP *))) * * *))")
+    assert rows(words, tree) == [
+        [("NP", 0, 1), ("S", 0, 3)],
+        [("NP", 1, 0), ("S", 1, 3)],
+        [("VP", 0, 1), ("S", 2, 3)],
+        [("NP", 0, 0), ("?", 0, 0), ("VP", 1, 0), ("S", 3, 3)],
+        [("S", 3, 2)],
+        [("S", 3, 1)],
+        [("S", 3, 0)],
     ]
+    assert not rows(words, read_tree("(TOP * *)"))[0]
 
 
 PHRASES = st.recursive(
@@ -76,20 +96,17 @@ PHRASES = st.recursive(
 
 
 @given(text=PHRASES)
-def test_signatures_tell_the_tree(text: str) -> None:
-    """Where no more than DEPTH brackets meet, the tree can be read off them."""
+def test_trees_that_differ_are_shown_differently(text: str) -> None:
+    """Up to distance NEAR and depth SLOTS the tree can be read off what is shown."""
+    words = TreeWords(V, ("NP", "S", "VP"), 9, features=4, hidden=8, layers=1)
     tree = read_tree(text)
-    found, stack = [], []
-    for i, (opens, closes, _) in enumerate(signatures(tree)):
-        if len(opens) == DEPTH or closes == DEPTH:
-            return
-        for label in opens:
-            stack.append(len(found))
-            found.append(Bracket(i, i, label))
-        for _ in range(closes):
-            at = stack.pop()
-            found[at] = Bracket(found[at].start, i, found[at].label)
-    assert not stack and tuple(found) == tree.brackets
+    shown = rows(words, tree)
+    found = set()
+    for i, around in enumerate(shown):
+        for label, before, after in around:
+            if before < NEAR and after < NEAR:
+                found.add(Bracket(i - before, i + after, label))
+    assert found == {b for b in tree.brackets if b.end - b.start < 2 * NEAR - 1}
 
 
 # -- log p ------------------------------------------------------------------------------------
@@ -101,13 +118,10 @@ WANTED = read_tree("(TOP (S (NP *) (VP * *)))")
 @pytest.fixture(scope="module")
 def head() -> Head:
     torch.manual_seed(0)
-    found = ((("S", "NP"), 1, "NP"), (("VP",), 0, "VP"), ((), 2, "VP"), ((), 0, "S"))
     chart = Chart(V, LABELS, 5, features=6, hidden=8, layers=1)
-    tagger = WordTagger(D, V, [str(s) for s in found], hidden=6, rank=4, time_width=4)
-    with torch.no_grad():
-        tagger.lexicon.copy_(torch.randn(V, 4))
-        tagger.features.mul_(20)
-    return Head(chart.requires_grad_(False), tagger.requires_grad_(False), found)
+    words = TreeWords(V, ("NP", "S", "VP"), 5, features=6, hidden=8, layers=1)
+    torch.nn.init.normal_(words.trunk.outputs.weight, std=0.2)
+    return Head(chart.requires_grad_(False), words.requires_grad_(False))
 
 
 @pytest.fixture
@@ -120,7 +134,7 @@ def test_the_chart_is_summed_over_all_spans_of_the_tree(
 ) -> None:
     """By hand: three constituents, three spans that are none; fenceposts and layers one by one."""
     wanted = {(0, 2): "S", (0, 0): "NP", (1, 2): "VP", (1, 1): "", (2, 2): "", (0, 1): ""}
-    found = tree_control(head, WANTED, tiny_vocab).chart(state)
+    found = tree_control(head, WANTED, tiny_vocab).log_prob(state)
     chart = head.chart
     for row in range(2):
         soft = state.token_log_probs[row].exp() @ chart.words
@@ -147,32 +161,35 @@ def test_labels_of_a_span_sum_to_one(head: Head, state: State) -> None:
     torch.testing.assert_close(log_p.exp().sum(-1), torch.ones(2, 6))
 
 
-def test_words_are_chosen_by_their_brackets_exactly(
-    head: Head, state: State, tiny_vocab: Vocab
-) -> None:
-    """sum_w q_i(w) p(signature_i | w, context_i), by enumeration over the words."""
+def test_the_tilt_is_the_words_then_the_chart(head: Head, state: State, tiny_vocab: Vocab) -> None:
+    """q exp d, times the exp(slope) or 1 + slope of the chart by finite differences."""
     control = tree_control(head, WANTED, tiny_vocab)
-    tagger = head.tagger
-    context = tagger.context(state.x_t, state.t, state.lengths)
-    for row in range(2):
-        total = 0.0
-        for i, signature in enumerate(signatures(WANTED)):
-            k, p = head.signatures.index(signature), 0.0
-            for w in range(V):
-                here = context[row : row + 1, i : i + 1]
-                logits = tagger.logits(here, torch.tensor([[[w]]]))[0, 0, 0]
-                p += float(state.token_log_probs[row, i, w].exp() * logits.softmax(-1)[k])
-            total += math.log(p)
-        assert float(control.brackets(state)[row]) == pytest.approx(total, rel=1e-4)
-    assert torch.allclose(control.log_prob(state), control.brackets(state) + control.chart(state))
+    codes = head.words.codes(WANTED.brackets, L).expand(2, -1, -1, -1)
+    q = state.token_log_probs.exp()
+    tilted = state.token_log_probs + head.words(q, codes, torch.zeros(2), state.t, state.lengths)
+    tilted = tilted.log_softmax(-1)
+    found = control.tilt(state)
+    for i in range(L):
+        ratio = torch.zeros(2, V)
+        for w in range(V):
+            up, down = tilted.double().clone(), tilted.double().clone()
+            up[:, i, w] += 0.01
+            down[:, i, w] -= 0.01
+            high, low = (
+                control.log_prob(state.with_log_probs(x.log_softmax(-1).float()))
+                for x in (up, down)
+            )
+            slope = (high - low) / 0.02 / tilted[:, i, w].exp()
+            ratio[:, w] = torch.where(slope > 0, slope.clamp(min=0).log1p(), slope)
+        expected = (tilted[:, i] + TREE_CHART * ratio).log_softmax(-1)
+        torch.testing.assert_close(found[:, i], expected, atol=0.03, rtol=0.03)
 
 
-def test_a_rare_signature_or_chain_takes_what_is_like_it(head: Head, tiny_vocab: Vocab) -> None:
+def test_a_rare_chain_takes_what_is_like_it(head: Head, tiny_vocab: Vocab) -> None:
     control = tree_control(head, read_tree("(TOP (S (NP (NP *)) (VP * *)))"), tiny_vocab)
     place = [(int(i), int(j)) for i, j in zip(control.starts, control.ends, strict=True)]
     # NP::NP is no label; NP and S::NP share as much of it
     assert control.labels[place.index((0, 0))].nonzero().flatten().tolist() == [1, 4]
-    assert control.signatures[0].nonzero().flatten().tolist() == [0]  # closes something, in an NP
 
 
 # -- the spec ---------------------------------------------------------------------------------
@@ -211,30 +228,31 @@ def trained(make_model: Callable[..., Model], figures: dict[str, float]) -> Mode
         model,
         trees,
         model.info.head_path("tree"),
-        steps=60,
+        steps=120,
         batch_tokens=200,
-        lr=3e-3,
         on_step=lambda step, steps, loss: losses.append(loss),
     )
-    assert len(losses) == 120 and sum(losses[-5:]) < 0.6 * sum(losses[60:65])
+    assert len(losses) == 120
     return model
 
 
 def test_training_learns_the_trees(trained: Model, figures: dict[str, float]) -> None:
     # the tiny model has learnt nothing, so the chart sees little of the words
-    assert figures["brackets t=0.05"] > 0.9 and figures["chart t=0.05"] > 0.25
+    assert figures["chart t=0.05"] > 0.25
+    assert figures["words t=0.7, tree"] < 0.5 * figures["words t=0.7"]
     head = load_head(BuildContext(trained))
     assert head.chart.labels[0] == NOTHING and set(head.chart.labels[1:]) == {
         "NP", "PP", "S", "VP", "ADJP"
     }  # fmt: skip
-    assert (("S", "NP"), 0, "NP") in head.signatures
-    assert not head.chart.training and all(not p.requires_grad for p in head.chart.parameters())
+    assert head.words.names == ("ADJP", "NP", "PP", "S", "VP")
+    for module in (head.chart, head.words):
+        assert not module.training and all(not p.requires_grad for p in module.parameters())
     size = (trained.info.head_path("tree") / "head.safetensors").stat().st_size
-    assert size < 3_000_000
+    assert size < 4_000_000
 
 
 def test_it_keeps_the_promises_of_a_control(trained: Model) -> None:
-    assert_control(Tree("(TOP (S (NP The *) (VP * (NP * *)) .))"), trained)
+    assert_control(Tree("(TOP (S (NP * *) (VP * (NP * *)) *))"), trained)
 
 
 def test_words_of_the_tree_stand_in_every_text(trained: Model) -> None:
@@ -269,6 +287,13 @@ def test_heads_are_trained_for_padded_models_too(
         model, [read_tree(t) for t in TREES if len(t.split()) < 14] * 5, tmp_path, steps=2
     )
     assert all(math.isfinite(v) for v in figures.values())
+
+
+def test_pos_of_another_length_is_refused_before_sampling(tiny_model: Model) -> None:
+    tree = Tree("(S (NP *) (VP * *))")
+    assert (tree + Pos(tags=("NOUN", "*", "VERB"))).check(tiny_model.info) == Lengths(3, 3)
+    with pytest.raises(UnsatisfiableError, match="contradict: no text has both lengths"):
+        (tree + Pos(tags=("NOUN", "VERB"))).check(tiny_model.info)
 
 
 # -- verdicts by the oracle -------------------------------------------------------------------
