@@ -1,6 +1,6 @@
 """Choosing one of 20 infillings: corpus BLEU-4 against the texts that were cut.
 
-    python benchmarks/selection.py --shared ../shared --teacher TEACHER --out selectors.json
+    python benchmarks/selection.py --shared ../shared --teacher TEACHER --out selection.json
 
 The gaps are those of the row `infill` of `benchmarks/controls.py`: E2E validation texts with 3 to 8
 words cut out. Prints JSON: for each way to choose, BLEU-4 of the whole texts and of the words in

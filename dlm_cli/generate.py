@@ -438,14 +438,14 @@ class _Job:
                     bar.clear()
                     candidates += results
                     if item.selector is None:
-                        made += results  # before they are written: Ctrl-C may come at once after
+                        made += results
                         out.write([_line(result, format) for result in results])
             if item.selector is not None:
                 made = item.choose(candidates, self.plugins)
                 out.write([_line(result, format) for result in made])
         except KeyboardInterrupt:
-            if item.selector is None:
-                stderr(f"stopped: {len(made)} of {n} texts are written")
+            if item.selector is None or out.lines:
+                stderr(f"stopped: {out.lines} of {n} texts are written")
             else:
                 stderr(f"stopped: {len(candidates)} of {n} candidates were made, none chosen yet")
             raise typer.Exit(130) from None
@@ -484,35 +484,34 @@ class _Job:
         reader = Reader(name, defaults, parse)
         if written is not None:
             reader.done, reader.incomplete = written.texts, written.drop
-        made = texts = 0
-        try:
-            with open_lines(name, "option '--requests'") as lines:
-                items = reader.items(lines)
-                if loaded is None:
-                    made = sum(1 for _ in items)
-                    stderr(f"{made} requests are well formed" + reader.summary())
-                    return reader.worst
-                with (
-                    open_results(output, append=resume) as out,
-                    progress_bar("requests", None, hidden=watch) as bar,
-                ):
-                    on_step = _Watch(self.sampling.steps) if watch else None
+        with open_lines(name, "option '--requests'") as lines:
+            items = reader.items(lines)
+            if loaded is None:
+                stderr(f"{sum(1 for _ in items)} requests are well formed" + reader.summary())
+                return reader.worst
+            with (
+                open_results(output, append=resume) as out,
+                progress_bar("requests", None, hidden=watch) as bar,
+            ):
+                on_step = _Watch(self.sampling.steps) if watch else None
+                try:
                     for item, results in chain.from_iterable(
                         self._answers(loaded, chunk, on_step, reader.failed)
                         for chunk in chunks(items, self.batch_size)
                     ):
                         bar.clear()
-                        made, texts = made + 1, texts + len(results)
                         if written is not None:
                             written.appended()
                         out.write(rows(item, results))
                         bar.update()
-        except KeyboardInterrupt:
-            stderr(f"stopped: {texts} texts of {made} requests are written" + reader.summary())
-            raise typer.Exit(130) from None
+                except KeyboardInterrupt:
+                    bar.clear()
+                    done = f"{out.lines} texts of {out.writes} requests"
+                    stderr(f"stopped: {done} are written" + reader.summary())
+                    raise typer.Exit(130) from None
         if output is not None or reader.failures:
             place = f" to {output}" if output is not None else ""
-            stderr(f"wrote {texts} texts of {made} requests{place}" + reader.summary())
+            stderr(f"wrote {out.lines} texts of {out.writes} requests{place}" + reader.summary())
         return reader.worst
 
     def _answers(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -79,12 +81,39 @@ def require_folder(path: Path, option: str) -> None:
         ) from error
 
 
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C takes effect behind the block; a second one, at once."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        yield
+        return
+    pressed = False
+
+    def hold(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
 class ResultFile:
-    """Where results go: stdout, or a file that keeps its old content until the first result."""
+    """Where results go: stdout, or a file that keeps its old content until the first result.
+
+    Attributes:
+        writes: how often `write` was done.
+        lines: how many lines it wrote. Both are right after Ctrl-C too.
+    """
 
     def __init__(self, stream: TextIO, path: Path | None, append: bool = False) -> None:
         self._stream, self.path, self._append = stream, path, append
-        self.written = False
+        self.writes = self.lines = 0
 
     def write(self, lines: Sequence[str]) -> None:
         """Write lines and flush, so that a later failure loses none of them.
@@ -93,12 +122,13 @@ class ResultFile:
             DLMError: the file took no more.
         """
         try:
-            anew = not (self._append or self.written)
-            if self.path is not None and anew and self.path.is_file():
-                self._stream.truncate(0)
-            self.written = True
-            self._stream.write("".join(f"{line}\n" for line in lines))
-            self._stream.flush()
+            with _ctrl_c_waits():
+                anew = not (self._append or self.writes)
+                if self.path is not None and anew and self.path.is_file():
+                    self._stream.truncate(0)
+                self._stream.write("".join(f"{line}\n" for line in lines))
+                self._stream.flush()
+                self.writes, self.lines = self.writes + 1, self.lines + len(lines)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -130,7 +160,7 @@ def open_results(path: Path | None, append: bool = False) -> Iterator[ResultFile
     finally:
         with suppress(OSError):  # what could not be flushed was an error before
             stream.close()
-        if new and not results.written:
+        if new and not results.writes:
             path.unlink(missing_ok=True)
 
 

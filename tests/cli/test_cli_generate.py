@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -115,6 +116,28 @@ def test_ctrl_c_keeps_the_results_already_made(tiny_model):
     rows = [json.loads(line) for line in (first + rest).splitlines()]
     assert [row["seed"] for row in rows] == list(range(len(rows)))
     assert f"stopped: {len(rows)} of 2000 texts are written" in err
+
+
+@pytest.mark.parametrize("moment", ["write", "flush"])
+@pytest.mark.parametrize("selector", [(), ("--select", "none", "--keep", 1)], ids=["all", "chosen"])
+def test_ctrl_c_while_a_text_is_written_counts_it(make, monkeypatch, moment, selector):
+    class Interrupted(io.StringIO):
+        def write(self, text: str) -> int:
+            if moment == "write":
+                signal.raise_signal(signal.SIGINT)
+            return super().write(text)
+
+        def flush(self) -> None:
+            if moment == "flush" and self.getvalue():
+                signal.raise_signal(signal.SIGINT)
+            super().flush()
+
+    stream = Interrupted()
+    monkeypatch.setattr(sys, "stdout", stream)
+    run = make("-n", 5, "--batch-size", 1, *selector)
+    assert run.code == 130 and len(stream.getvalue().splitlines()) == 1
+    assert run.err == "stopped: 1 of 5 texts are written\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_dry_run_prints_the_resolved_request(make):
