@@ -1,0 +1,173 @@
+"""The watermark plugin: detection power against fluency, texts of one length.
+
+    python benchmarks/watermark.py --teacher TEACHER --shared ../shared --out w.json --plot w.png
+
+For each strength (the p-value that the control asks for; the smaller, the stronger) n texts, their
+keys in turn, and the same seeds unmarked. A text is found
+`exact`: if its exact p-value is at most 1%;
+`calibrated`: if it has more green words than 99% of the texts that people wrote (E2E valid, cut to
+the same length) have under its key: the threshold of one who knows the domain.
+False positives: the exact test on texts that people wrote, over the keys, and under the worst key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from controls import Bench
+from teacher import Teacher
+
+from dlm_controls import Length
+from dlm_core.bundle import Model
+from dlm_core.config import GuidanceConfig, SamplingConfig
+from dlm_core.generation import Request
+from dlm_core.spec import as_controls
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "plugins_example" / "dlm-watermark"))
+from dlm_watermark import GAMMA, Watermark, detect
+
+LEVEL = 0.01
+
+
+def thresholds(texts: list[str], keys: list[str], gamma: float) -> dict[str, int]:
+    """For each key the least number of green words that at most 1% of the texts have."""
+    out = {}
+    for key in keys:
+        greens = sorted((detect([text], key, gamma).green for text in texts), reverse=True)
+        out[key] = greens[int(LEVEL * len(greens))] + 1
+    return out
+
+
+def false_positives(texts: list[str], keys: list[str], gamma: float) -> dict[str, float]:
+    """Share of texts whose exact p-value is at most 1%."""
+    rates = [fmean(detect([t], key, gamma).p_value <= LEVEL for t in texts) for key in keys]
+    return {"mean": fmean(rates), "worst_key": max(rates)}
+
+
+def plot(figures: dict[str, Any], path: Path) -> None:
+    """Detection power against the lm-score ratio, a point a strength."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = figures["rows"]
+    ratios = [row["lm_ratio"] for row in rows]
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    for name in ("exact", "calibrated"):
+        axes.plot(ratios, [row[name] for row in rows], "o-", label=name)
+    for row in rows:
+        axes.annotate(f" {row['p_value']:g}", (row["lm_ratio"], row["exact"]), va="top")
+    axes.plot([1.1], [0.95], "k+", markersize=12, label="aim")
+    axes.set_xlabel("lm-score, marked / unmarked")
+    axes.set_ylabel("true positives at 1% false positives")
+    axes.set_title(f"watermark, {figures['words']} words; at each point the p-value asked for")
+    axes.set_ylim(0, 1.03)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--model", default="e2e")
+    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--shared", type=Path, required=True, help="folder with data/")
+    parser.add_argument("--p-values", default="0.2,0.1,0.03,0.01,0.002", help="strengths")
+    parser.add_argument("--gamma", type=float, default=GAMMA)
+    parser.add_argument("--n", type=int, default=200, help="texts a strength")
+    parser.add_argument("--keys", type=int, default=20)
+    parser.add_argument("--words", type=int, default=20)
+    parser.add_argument("--weight", type=float, default=1.0)
+    parser.add_argument("--guidance", default=GuidanceConfig().mode)
+    parser.add_argument("--steps", type=int, default=SamplingConfig().steps)
+    parser.add_argument("--batch-size", type=int, default=50)
+    parser.add_argument("--out", type=Path, help="figures as JSON")
+    parser.add_argument("--plot", type=Path, help="trade-off curve as PNG (matplotlib)")
+    parser.add_argument("--texts", type=Path, help="every sample as JSONL")
+    args = parser.parse_args()
+    bench = Bench(
+        Model.load(args.model),
+        Teacher.load(args.teacher),
+        args.shared,
+        SamplingConfig(steps=args.steps),
+        GuidanceConfig(mode=args.guidance),
+        1.0,
+        args.batch_size,
+        {},
+    )
+    keys = [f"key {k}" for k in range(args.keys)]
+    people = [t.split()[: args.words] for t in bench.texts("valid")]
+    human = [" ".join(words) for words in people if len(words) == args.words]
+    human = random.Random(0).sample(human, min(1000, len(human)))
+    least = thresholds(human, keys, args.gamma)
+    length = Length(args.words)
+
+    def sample(name: str, p_value: float | None = None) -> tuple[list[str], float]:
+        """Text i has seed i and key i modulo the keys, so that strengths differ in nothing else."""
+        requests = []
+        for i in range(args.n):
+            controls = as_controls(length)
+            if p_value is not None:
+                mark = Watermark(keys[i % len(keys)], p_value=p_value, gamma=args.gamma)
+                controls += args.weight * mark
+            requests.append(Request(controls, 1, i))
+        results, seconds = bench.run(name, requests)
+        return [r.text for group in results for r in group], seconds
+
+    unmarked, seconds = sample("unmarked")
+    nll = bench.teacher.nll(unmarked)
+    figures: dict[str, Any] = {
+        "model": bench.model.info.sha256[:8],
+        **{name: getattr(args, name) for name in ("gamma", "n", "keys", "words", "weight")},
+        "steps": args.steps,
+        "guidance": args.guidance,
+        "lm_unmarked": fmean(nll),
+        "seconds_a_text_unmarked": seconds,
+        "false_positives_people": false_positives(human, keys, args.gamma),
+        "false_positives_unmarked": false_positives(unmarked, keys, args.gamma),
+        "rows": [],
+    }
+    for p_value in map(float, args.p_values.split(",")):
+        texts, seconds = sample(f"p {p_value:g}", p_value)
+        found = [detect([t], keys[i % len(keys)], args.gamma) for i, t in enumerate(texts)]
+        marked = bench.teacher.nll(texts)
+        paired = [a - b for a, b in zip(marked, nll, strict=True)]
+        row = {
+            "p_value": p_value,
+            "exact": fmean(e.p_value <= LEVEL for e in found),
+            "calibrated": fmean(e.green >= least[keys[i % len(keys)]] for i, e in enumerate(found)),
+            "asked": fmean(e.p_value <= p_value for e in found),
+            "z": fmean(e.z for e in found),
+            "lm": fmean(marked),
+            "lm_ratio": fmean(marked) / fmean(nll),
+            "lm_ratio_error": stdev(paired) / len(paired) ** 0.5 / fmean(nll),
+            "distinct": len(set(texts)) / len(texts),
+            "seconds_a_text": seconds,
+        }
+        figures["rows"].append(row)
+        print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), file=sys.stderr, flush=True)
+        if args.texts:
+            lines = [
+                json.dumps({"row": name, "seed": r.seed, "text": r.text}, ensure_ascii=False)
+                for name, results in bench.kept.items()
+                for r in results
+            ]
+            args.texts.write_text("\n".join(lines) + "\n", "utf-8")
+    print(json.dumps(figures, indent=1))
+    if args.out:
+        args.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    if args.plot:
+        plot(figures, args.plot)
+
+
+if __name__ == "__main__":
+    main()
