@@ -25,7 +25,7 @@ from dlm_core.bundle import ModelInfo
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "plugins_example"
-SOUND = ("dlm-control-readability", "dlm-selector-diverse")
+SOUND = ("dlm-control-readability", "dlm-selector-diverse", "dlm-watermark")
 FAULTY = "dlm-plugin-faulty"
 LATER = {  # found when it is used or listed, not when it is loaded
     "faulty-use": "",
@@ -129,6 +129,7 @@ def test_plugin_wheels_hold_their_module_alone(wheels: dict[str, Path]) -> None:
     for name, modules in {
         "dlm-control-readability": {"dlm_control_readability"},
         "dlm-selector-diverse": {"dlm_selector_diverse.py"},
+        "dlm-watermark": {"dlm_watermark.py"},
         "dlm-control-in-brief": {"dlm_control_in_brief.py"},
     }.items():
         files = zipfile.ZipFile(wheels[name]).namelist()
@@ -159,7 +160,7 @@ def test_every_plugin_is_listed_and_every_fault_named(dlm: Path, folder: Path, s
         assert failure["hint"].startswith(f"pip uninstall {FAULTY}")
     assert failures["faulty-command"]["error"] == LATER["faulty-command"]
     loaded = {row["name"]: row for row in told["plugins"]}
-    assert set(loaded) == {"builtin", "readability", "diverse", "in-brief", *LATER}
+    assert set(loaded) == {"builtin", "readability", "diverse", "watermark", "in-brief", *LATER}
     assert loaded["readability"]["controls"] == loaded["readability"]["commands"] == ["readability"]
     assert loaded["diverse"]["selectors"] == ["diverse"]
     assert "length" in loaded["builtin"]["controls"]
@@ -190,6 +191,20 @@ def test_help_has_the_commands_of_plugins_and_no_torch(python: Path, folder: Pat
     done = call(python, "-c", code, cwd=folder, DLM_STRICT_PLUGINS="1")
     assert "dlm-control-readability 0.1.0" in done.out and "Flesch reading ease" in done.out
     assert f"warning: plugin 'faulty-command' ({FAULTY} 0.1.0) skipped at commands" in done.err
+
+
+def test_a_mark_is_found_with_its_key_alone(dlm: Path, folder: Path) -> None:
+    done = call(
+        dlm, "generate", "-c", "watermark:key=K", "-c", "length:20", "-n", 4, "--steps", 10,
+        cwd=folder, DLM_PLUGINS="watermark",
+    )  # fmt: skip
+    (folder / "marked.txt").write_text(done.out)
+    found = {}
+    for key in ("K", "L"):
+        command = ("watermark", "detect", "--key", key, "--json", "marked.txt")
+        done = call(dlm, *command, cwd=folder, DLM_PLUGINS="watermark")
+        found[key] = json.loads(done.out.splitlines()[-1])["p_value"]
+    assert found["K"] < 1e-4 < found["L"]
 
 
 def test_a_command_of_a_plugin_runs_beside_the_broken_ones(dlm: Path, folder: Path) -> None:
