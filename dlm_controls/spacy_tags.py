@@ -43,9 +43,9 @@ def tagger() -> Language:
 
 def pos_tags(texts: Iterable[Sequence[str]]) -> Iterator[list[str]]:
     """Universal tags of texts that are split into words already, word for word."""
+    nlp = tagger()  # first: it says what to install
     from spacy.tokens import Doc
 
-    nlp = tagger()
     docs = (Doc(nlp.vocab, words=list(words)) for words in texts)
     for doc in nlp.pipe(docs, batch_size=256):
         yield [token.pos_ for token in doc]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,6 +17,7 @@ from dlm_controls.pos import Pos, _PosControl, align
 from dlm_controls.tagger import WordTagger
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
+from dlm_core.errors import MissingError
 from dlm_core.generation import generate
 from dlm_core.guidance import Guard, State
 from dlm_core.spec import Lengths
@@ -207,3 +209,14 @@ def test_the_embedded_head_writes_the_asked_tags(embedded_model: Model) -> None:
         results = generate(embedded_model, weight * spec, n=8, sampling=sampling)
         scores[weight] = sum(r.controls[0].score or 0.0 for r in results) / 8
     assert scores[1.0] > max(0.7, scores[0.0])
+
+
+def test_without_spacy_the_verdict_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dlm_controls.spacy_tags import tagger
+
+    for module in ("spacy", "spacy.tokens"):
+        monkeypatch.setitem(sys.modules, module, None)  # importing it fails, as if not installed
+    tagger.cache_clear()
+    with pytest.raises(MissingError, match="spaCy is not installed") as caught:
+        Pos(tags=("PROPN", "AUX", "...")).verify("Aromi is a pub .")
+    assert "pip install" in (caught.value.hint or "")
