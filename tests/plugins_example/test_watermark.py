@@ -141,7 +141,6 @@ def test_false_positives_of_many_texts_together(valid: list[str], wm: ModuleType
     found = [wm.detect(texts, f"key {i}", 0.2).p_value for i in range(150)]
     for level in (0.01, 0.05):
         assert binom.sf(sum(p <= level for p in found) - 1, 150, level) > 1e-4
-    assert len({round(p, 12) for p in found}) > 50
 
 
 def test_z_and_p_value_by_hand(wm: ModuleType) -> None:
