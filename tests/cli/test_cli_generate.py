@@ -120,7 +120,7 @@ def test_ctrl_c_keeps_the_results_already_made(tiny_model):
 
 @pytest.mark.parametrize("moment", ["write", "flush"])
 @pytest.mark.parametrize("selector", [(), ("--select", "none", "--keep", 1)], ids=["all", "chosen"])
-def test_ctrl_c_while_a_text_is_written_counts_it(make, monkeypatch, moment, selector):
+def test_ctrl_c_while_a_text_is_written_counts_it(make, monkeypatch, request, moment, selector):
     class Interrupted(io.StringIO):
         def write(self, text: str) -> int:
             if moment == "write":
@@ -134,6 +134,9 @@ def test_ctrl_c_while_a_text_is_written_counts_it(make, monkeypatch, moment, sel
 
     stream = Interrupted()
     monkeypatch.setattr(sys, "stdout", stream)
+    # a shell starts background jobs with SIGINT ignored
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, ours))
     run = make("-n", 5, "--batch-size", 1, *selector)
     assert run.code == 130 and len(stream.getvalue().splitlines()) == 1
     assert run.err == "stopped: 1 of 5 texts are written\n"
