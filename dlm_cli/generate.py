@@ -489,23 +489,20 @@ class _Job:
             if loaded is None:
                 stderr(f"{sum(1 for _ in items)} requests are well formed" + reader.summary())
                 return reader.worst
-            with (
-                open_results(output, append=resume) as out,
-                progress_bar("requests", None, hidden=watch) as bar,
-            ):
-                on_step = _Watch(self.sampling.steps) if watch else None
+            on_step = _Watch(self.sampling.steps) if watch else None
+            with open_results(output, append=resume) as out:
                 try:
-                    for item, results in chain.from_iterable(
-                        self._answers(loaded, chunk, on_step, reader.failed)
-                        for chunk in chunks(items, self.batch_size)
-                    ):
-                        bar.clear()
-                        if written is not None:
-                            written.appended()
-                        out.write(rows(item, results))
-                        bar.update()
+                    with progress_bar("requests", None, hidden=watch) as bar:
+                        for item, results in chain.from_iterable(
+                            self._answers(loaded, chunk, on_step, reader.failed)
+                            for chunk in chunks(items, self.batch_size)
+                        ):
+                            bar.clear()
+                            if written is not None:
+                                written.appended()
+                            out.write(rows(item, results))
+                            bar.update()
                 except KeyboardInterrupt:
-                    bar.clear()
                     done = f"{out.lines} texts of {out.writes} requests"
                     stderr(f"stopped: {done} are written" + reader.summary())
                     raise typer.Exit(130) from None

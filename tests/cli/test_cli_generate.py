@@ -111,9 +111,11 @@ def test_ctrl_c_keeps_the_results_already_made(tiny_model):
     assert process.stdout is not None
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    rest, err = process.communicate(timeout=60)
+    # not communicate(), which forgets what readline() has buffered
+    rest = process.stdout.readlines()
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    rows = [json.loads(line) for line in (first + rest).splitlines()]
+    rows = [json.loads(line) for line in [first, *rest]]
     assert [row["seed"] for row in rows] == list(range(len(rows)))
     assert f"stopped: {len(rows)} of 2000 texts are written" in err
 
