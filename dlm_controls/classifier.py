@@ -33,6 +33,7 @@ from dlm_core.bundle import read_weights, write_weights
 from dlm_core.data import LengthBatches, collate, layout
 from dlm_core.errors import MissingError
 from dlm_core.guidance import BuildContext
+from dlm_core.heads import fit
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model
@@ -240,19 +241,24 @@ def _train_reader(
     generator = torch.Generator().manual_seed(seed)
     reader = Reader(len(model.vocab), labels).to(model.device)
 
-    def loss(step: int, words: Sequence[Sequence[int]], target: Tensor) -> Tensor:
+    batches = LengthBatches(
+        [_Labelled(model.vocab.encode(text), labels.index(label)) for text, label in rows],
+        batch_tokens,
+        seed,
+    )
+
+    def loss(step: int) -> Tensor:
+        batch: Any = batches[step]
         # every other batch without noise: the words themselves, at the price of no denoiser call
-        t = torch.rand(len(words), generator=generator) if step % 2 else None
-        q, lengths = _soft_words(model, words, t, generator)
-        return F.nll_loss(reader(q, lengths), target.to(model.device))
+        t = torch.rand(len(batch), generator=generator) if step % 2 else None
+        q, lengths = _soft_words(model, batch, t, generator)
+        return F.nll_loss(reader(q, lengths), _targets(batch).to(model.device))
 
-    texts = [(model.vocab.encode(text), labels.index(label)) for text, label in rows]
-
-    def report(step: int, value: float) -> None:
+    def report(step: int, _: int, value: float) -> None:
         if on_step is not None:
             on_step(step, 2 * steps, value)
 
-    _fit(reader, texts, loss, steps, batch_tokens, 1e-2, seed, report)
+    fit([reader], loss, steps, lr=1e-2, on_step=report)
     return reader
 
 
@@ -269,19 +275,24 @@ def _train_judge(
     counts = Counter(word for text, _ in rows for word in set(text.casefold().split()))
     judge = Judge(sorted(word for word, n in counts.items() if n > 1), labels)
 
-    def loss(step: int, words: Sequence[Sequence[int]], target: Tensor) -> Tensor:
-        tokens, lengths = collate(words, 0)
+    batches = LengthBatches(
+        [_Labelled(judge.encode(text), labels.index(label)) for text, label in rows],
+        batch_tokens,
+        seed,
+    )
+
+    def loss(step: int) -> Tensor:
+        batch: Any = batches[step]
+        tokens, lengths = collate(batch, 0)
         unknown = torch.rand(tokens.shape, generator=generator) < 0.05
         tokens = torch.where(unknown & (tokens > 0), 1, tokens)
-        return F.cross_entropy(judge(tokens, lengths), target)
+        return F.cross_entropy(judge(tokens, lengths), _targets(batch))
 
-    texts = [(judge.encode(text), labels.index(label)) for text, label in rows]
-
-    def report(step: int, value: float) -> None:
+    def report(step: int, _: int, value: float) -> None:
         if on_step is not None:
             on_step(steps + step, 2 * steps, value)
 
-    _fit(judge, texts, loss, steps, batch_tokens, 3e-3, seed, report)
+    fit([judge], loss, steps, lr=3e-3, on_step=report)
     return judge
 
 
@@ -293,31 +304,8 @@ class _Labelled(list[int]):
         self.label = label
 
 
-def _fit(
-    module: nn.Module,
-    texts: Sequence[tuple[list[int], int]],
-    loss: Callable[[int, Sequence[Sequence[int]], Tensor], Tensor],
-    steps: int,
-    batch_tokens: int,
-    lr: float,
-    seed: int,
-    on_step: Callable[[int, float], None],
-) -> None:
-    """AdamW with warm-up and linear decay; `loss(step, words, labels)`."""
-    batches = LengthBatches([_Labelled(*row) for row in texts], batch_tokens, seed)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=0.01)
-    module.train()
-    for step in range(steps):
-        batch: Any = batches[step]
-        value = loss(step, batch, torch.tensor([row.label for row in batch]))
-        optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = lr * min(1.0, (step + 1) / 50) * (1 - step / steps)
-        optimizer.step()
-        on_step(step + 1, value.item())
-    module.eval()
+def _targets(batch: Sequence[_Labelled]) -> Tensor:
+    return torch.tensor([row.label for row in batch])
 
 
 @torch.no_grad()

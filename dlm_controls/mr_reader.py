@@ -242,7 +242,7 @@ _AREAS = _set("area vicinity neighborhood neighbourhood")
 # `by` after one of these is no place: `stop by X`, `food served by X`.
 _DOERS = _set("come stop drop swing served offered provided run owned made pass")
 _VERBS = _set("is serves offers has provides sells")
-_NEGATORS = _set("not non no never t cannot isnt nor neither doesnt hardly lacks lacking")
+NEGATORS = _set("not non no never t cannot isnt nor neither doesnt hardly lacks lacking")
 # Beside `adults`: no word against children. Before `city centre`: the place is not in it.
 _BOTH = _set("and or both as")
 _AWAY = _set("outside from north south east west out outskirts")
@@ -364,7 +364,7 @@ def _negated(words: list[str], at: int, reach: int = 5) -> bool:
     for i in range(at - 1, max(at - reach - 1, -1), -1):
         if words[i] in _STOPS:
             return False
-        if words[i] in _NEGATORS:
+        if words[i] in NEGATORS:
             return words[i + 1] != "only"
     return False
 

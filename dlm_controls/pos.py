@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dlm_controls.tagger import WordTagger
+    from dlm_controls.words_given import WordsGiven
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.corpora import Example
     from dlm_core.guidance import BuildContext, Control, State
@@ -64,12 +65,14 @@ class Pos(ControlSpec):
 
     def build(self, context: BuildContext) -> Control:
         """Steer with the bundle's `pos` tagger."""
+        from dlm_controls.tag_words import load_tag_words
         from dlm_controls.tagger import load_tagger
 
         tagger = load_tagger(context, self.kind)
+        words = load_tag_words(context, self.kind, len(tagger.labels))
         items = [tagger.labels.index(t) if t in tagger.labels else -1 for t in self.tags]
         gaps = [t == GAP for t in self.tags]
-        return _PosControl(tagger, tuple(items), tuple(gaps))
+        return _PosControl(tagger, words, tuple(items), tuple(gaps))
 
     def verify(self, text: str) -> Verdict:
         """Word-level exact match of spaCy's tags; `score` is the share of words that match.
@@ -102,9 +105,22 @@ class Pos(ControlSpec):
         examples: Sequence[Example],
         out: Path,
         on_step: Callable[[int, int, float], None] | None = None,
+        steps: int = 3200,
+        seed: int = 0,
         **options: Any,
     ) -> dict[str, float]:
-        """Tag the corpus with spaCy and train the noise-aware tagger on it."""
+        """Tag the corpus with spaCy; train the net that writes on it, then the tagger.
+
+        Args:
+            model: whose words and noise the head learns.
+            examples: texts.
+            out: folder of the head.
+            on_step: called with step, steps and loss.
+            steps: of the net that writes; the tagger takes a quarter of them.
+            seed: of both.
+            options: others of `dlm_controls.tag_words.train_tag_words`.
+        """
+        from dlm_controls.tag_words import train_tag_words
         from dlm_controls.tagger import train_tagger
 
         texts = [e.text.split() for e in examples if e.text]
@@ -112,7 +128,26 @@ class Pos(ControlSpec):
         ids = {tag: k for k, tag in enumerate(UPOS)}
         tags = [[ids.get(tag, ids["X"]) for tag in row] for row in pos_tags(texts)]
         words = [[model.vocab.id(w) for w in text] for text in texts]
-        return train_tagger(model, words, tags, UPOS, out, on_step=on_step, **options)
+        quarter = -(-steps // 4)
+
+        def shifted(done: int) -> Callable[[int, int, float], None] | None:
+            if on_step is None:
+                return None
+            return lambda step, _, loss: on_step(done + step, steps + quarter, loss)
+
+        options |= {"steps": steps, "seed": seed, "on_step": shifted(0)}
+        figures = train_tag_words(model, words, tags, len(UPOS), out, **options)
+        return figures | train_tagger(
+            model,
+            words,
+            tags,
+            UPOS,
+            out,
+            steps=quarter,
+            seed=seed,
+            on_step=shifted(steps),
+            extra={"words": figures},
+        )
 
 
 def align(cost: Sequence[Sequence[float]], gaps: Sequence[bool]) -> list[int] | None:
@@ -159,6 +194,7 @@ class _PosControl:
     """p(tags | x_t) = prod_i sum_w q_i(w) p(tag_i | w, context_i): multilinear in q."""
 
     tagger: WordTagger
+    words: WordsGiven
     items: tuple[int, ...]
     gaps: tuple[bool, ...]
     multilinear: ClassVar[bool] = True
@@ -172,8 +208,17 @@ class _PosControl:
         return (per_word * (labels >= 0)).sum(-1)
 
     def tilt(self, state: State) -> Tensor:
-        """q_i(w) p(tag_i | w, context_i), which Guard normalises: the gradient's closed form."""
-        return self._joint(state, self._labels(state))
+        """Tilt by the words that such tags are made of, then by the tagger.
+
+        Guard normalises q_i(w) p(tag_i | w, context_i), the gradient's closed form.
+        """
+        from dlm_controls.tag_words import codes
+        from dlm_core.guidance import LOG_FLOOR
+
+        log_q, labels = state.token_log_probs, self._labels(state)
+        delta = self.words(log_q.exp(), codes(labels), state.t, state.lengths)
+        log_q = (log_q + delta).log_softmax(-1).clamp(min=LOG_FLOOR)
+        return self._joint(state.with_log_probs(log_q), labels)
 
     def _joint(self, state: State, labels: Tensor) -> Tensor:
         """log q_i(w) p(tag_i | w, context_i), (B, L, V)."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 OUTSIDE = "O"
 _MAX_PHRASES = 12
 _MAX_CASES = 8
-_BARE_PENALTY = 3.0  # nats: prefer "low rating" to a "low" that may end up before "price"
+_LEADS = (("near",), ("close", "to"), ("next", "to"))  # what makes a place a neighbour
+_REACH = 5  # words before a phrase in which a "not" denies it
 
 
 class Semantic(ControlSpec):
@@ -99,16 +100,19 @@ class Semantic(ControlSpec):
         assert value is not None
         return value
 
-    def phrases(self, info: ModelInfo) -> list[tuple[tuple[str, ...], bool]]:
-        """Phrases that say it, and whether each says the field too (not the value alone).
+    def phrases(self, info: ModelInfo) -> list[tuple[str, ...]]:
+        """Phrases that say it; the value alone ("low") only where no longer one says the field too.
 
         All hold the value's own words (any paraphrase for the yes/no field), so that the paper's
         measure, which looks for these words, is met.
         """
         field, value = self.mr_field, self.mr_value
         own = tuple(value.split())
+        said = list(mr_reader.realisations(field, value))
+        if field == "near":
+            said += [(*lead, *phrase) for lead in _LEADS for phrase in said]
         found = []
-        for phrase in mr_reader.realisations(field, value):
+        for phrase in said:
             if not all(word in info.vocab for word in phrase):
                 continue
             if field != "familyFriendly" and _find(phrase, own) is None:
@@ -116,7 +120,8 @@ class Semantic(ControlSpec):
             mentions = mr_reader.read_mentions(phrase)
             sure = any((m.field, m.value) == (field, value) for m in mentions)
             found.append((phrase, sure))
-        return found[:_MAX_PHRASES]
+        chosen = [p for p, sure in found if sure] or [p for p, _ in found]
+        return chosen[:_MAX_PHRASES]
 
     def check(self, info: ModelInfo) -> None:
         """The model must know the words of some phrase."""
@@ -135,7 +140,7 @@ class Semantic(ControlSpec):
     def lengths(self, info: ModelInfo) -> Lengths:
         """At least the shortest phrase."""
         phrases = self.phrases(info)
-        return Lengths(min((len(p) for p, _ in phrases), default=1), None)
+        return Lengths(min((len(p) for p in phrases), default=1), None)
 
     def build(self, context: BuildContext) -> Control:
         """Steer with the phrases and the bundle's `semantic` tagger of fields."""
@@ -148,12 +153,9 @@ class Semantic(ControlSpec):
                 tuple(context.vocab.id(w) for w in words),
                 # a yes/no paraphrase ("no kids") is the value from end to end
                 (self.mr_field != "familyFriendly" and _find(words, own)) or (0, len(words)),
-                0.0 if sure else -_BARE_PENALTY,
             )
-            for words, sure in self.phrases(context.info)
+            for words in self.phrases(context.info)
         ]
-        if not any(p.bonus == 0.0 for p in phrases):
-            phrases = [_Phrase(p.ids, p.value, 0.0) for p in phrases]
         return _SemanticControl(
             tagger,
             tagger.labels.index(self.mr_field),
@@ -161,6 +163,12 @@ class Semantic(ControlSpec):
             f"semantic:{self.body()}",
             max(128, context.info.config.max_len),  # draws do not depend on the batch's width
             tuple(_other_case(phrases, context.vocab)),
+            tuple(
+                context.vocab.id(w)
+                for w in sorted(mr_reader.NEGATORS)
+                if w in context.vocab
+                and (self.mr_field, self.mr_value) == ("familyFriendly", "yes")
+            ),
         )
 
     def verify(self, text: str) -> Verdict:
@@ -221,16 +229,15 @@ def _other_case(phrases: Sequence[_Phrase], vocab: Vocab) -> Iterator[_Phrase]:
         choices = [alike[vocab.words[i].casefold()] for i in phrase.ids]
         for ids in islice(product(*choices), _MAX_CASES):
             if ids != phrase.ids:
-                yield _Phrase(ids, phrase.value, phrase.bonus)
+                yield _Phrase(ids, phrase.value)
 
 
 @dataclass(frozen=True)
 class _Phrase:
-    """Word ids, the half-open range of them that is the value, and a log prior."""
+    """Word ids, and the half-open range of them that is the value."""
 
     ids: tuple[int, ...]
     value: tuple[int, int]
-    bonus: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,6 +255,8 @@ class _SemanticControl:
     places: int
     others: tuple[_Phrase, ...] = ()
     """Phrases that say it, too, but are never put into a text."""
+    deniers: tuple[int, ...] = ()
+    """Words that make it untrue where they stand up to `_REACH` words before it."""
     scope: ClassVar[str] = "sentence"
     multilinear: ClassVar[bool] = True
     """But for overlapping phrases; the gradient is asked for only where the contrary is."""
@@ -266,9 +275,15 @@ class _SemanticControl:
         field = F.log_softmax(logits, dim=-1)[..., self.label]  # (B, L, C)
         q = log_q[..., words]
         position = torch.arange(width, device=log_q.device)
+        start = log_q.new_zeros(batch, width)  # log p that nothing before a place denies it
+        if self.deniers:
+            denied = log_q[..., list(self.deniers)].exp().sum(-1)
+            kept = torch.log1p(-denied.clamp(max=1 - 1e-6))
+            for back in range(1, min(_REACH, width - 1) + 1):
+                start = start + F.pad(kept[:, :-back], (back, 0))
         rows = []
         for phrase in phrases:
-            score = torch.full((batch, width), phrase.bonus, device=log_q.device)
+            score = start
             for k, word in enumerate(phrase.ids):
                 column = ids.index(word)
                 term = q[..., column]
@@ -303,6 +318,8 @@ class _SemanticControl:
         out = log_q.clone()
         for row, choice in enumerate(best.tolist()):
             r, j = divmod(choice, scores.shape[-1])
+            if self.deniers:
+                out[row, max(0, j - _REACH) : j, list(self.deniers)] = LOG_FLOOR
             for k, word in enumerate(self.phrases[r].ids):
                 out[row, j + k] = LOG_FLOOR
                 out[row, j + k, word] = 0.0

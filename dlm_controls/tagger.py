@@ -28,6 +28,7 @@ from dlm_core.bundle import write_weights
 from dlm_core.data import LengthBatches, collate
 from dlm_core.denoiser import sinusoid
 from dlm_core.guidance import BuildContext, State
+from dlm_core.heads import fit
 from dlm_core.training import stratified_times
 
 if TYPE_CHECKING:
@@ -172,24 +173,17 @@ def train_tagger(
         list(zip(a, b, strict=True)) for a, b in zip(texts[:-held], tags[:-held], strict=True)
     ]
     batches = LengthBatches(packed, batch_tokens, seed)  # type: ignore[arg-type]
-    optimizer = torch.optim.AdamW(tagger.parameters(), lr=lr, weight_decay=0.01)
     generator = torch.Generator().manual_seed(seed)
-    for step in range(steps):
+
+    def loss(step: int) -> Tensor:
         rows: Any = batches[step]  # of (word, tag) pairs
         words, lengths = collate([[w for w, _ in row] for row in rows], model.vocab.pad)
         target, _ = collate([[k for _, k in row] for row in rows], -100)
         k = stratified_times(model.info.config.train_steps, len(rows), generator)
         t = k.float() / model.info.config.train_steps
-        loss = _loss(model, tagger, words, target, lengths, t, generator)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(tagger.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = lr * min(1.0, (step + 1) / 50) * (1 - step / steps)
-        optimizer.step()
-        if on_step is not None:
-            on_step(step + 1, steps, loss.item())
-    tagger.eval()
+        return _loss(model, tagger, words, target, lengths, t, generator)
+
+    fit([tagger], loss, steps, lr=lr, on_step=on_step)
     figures = _accuracy(model, tagger, texts[-held:], tags[-held:])
     out.mkdir(parents=True, exist_ok=True)
     write_weights(out / "head.safetensors", tagger.state_dict())

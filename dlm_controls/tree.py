@@ -120,7 +120,7 @@ class Tree(ControlSpec):
             trees: JSONL of parses, continued if it exists; beside `out` if omitted.
             options: steps, seed, ... of `dlm_controls.chart.train_head`.
         """
-        from dlm_controls.chart import train_head
+        from dlm_controls.chart_training import train_head
         from dlm_controls.parser import parse_corpus
 
         def parsing(done: int, total: int) -> None:

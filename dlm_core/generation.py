@@ -21,6 +21,7 @@ from dlm_core.guidance import (
     Guard,
     GuidedRows,
     State,
+    SupportsLengths,
     SupportsRounding,
     fixed_words,
     guide,
@@ -63,6 +64,8 @@ class _Prepared:
     lengths: Lengths
     joint: tuple[Guard, ...]
     """The same, those that merge as one: what tilts and rounds."""
+    length_weights: Tensor
+    """(max_words + 1,), of each number of words a text may have."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,7 @@ def prepare(model: Model, request: Request, plugins: Plugins) -> _Prepared:
             f"controls '{rounding[0]}' and '{rounding[1]}' both choose the final words",
             "only controls that merge can be guaranteed together: drop one",
         )
-    return _Prepared(request, guards, lengths, joint)
+    return _Prepared(request, guards, lengths, joint, _length_weights(model, lengths, joint))
 
 
 def _build(term: Term, context: BuildContext, plugins: Plugins) -> Guard:
@@ -256,21 +259,31 @@ def _to_end(ids: list[int], model: Model) -> list[int]:
     return ids[: ids.index(model.vocab.end)] if model.vocab.end in ids else ids
 
 
-def _draw_words(model: Model, prepared: _Prepared, seed: int) -> int:
-    """How many words the text of `seed` has: the training distribution, within the controls'.
+def _length_weights(model: Model, lengths: Lengths, guards: Sequence[Guard]) -> Tensor:
+    """p(n | controls) of n = 0 .. max_words, up to a factor.
 
-    As many as fit where the model finds the length itself.
+    The training distribution, within what the controls admit, times what they say of lengths.
     """
-    lengths = prepared.lengths
+    count = model.info.max_words + 1
+    # A small share everywhere, so that a length never seen in training can be asked for.
+    weights = model.net.length_counts.detach().cpu().double()[:count] + 1e-6
+    weights *= torch.tensor([n in lengths for n in range(count)])
+    for guard in guards:
+        if isinstance(guard.control, SupportsLengths):
+            with torch.no_grad():
+                ratios = guard.length_log_ratios(guard.control, count).detach().cpu().double()
+            ratios = ratios.masked_fill(weights == 0, -torch.inf)
+            weights = weights * (ratios - ratios.max()).exp()
+    return weights
+
+
+def _draw_words(model: Model, prepared: _Prepared, seed: int) -> int:
+    """How many words the text of `seed` has: as many as fit where the model finds that itself."""
     if _is_free(model, prepared):
         return model.info.max_words
-    high = min(lengths.high or model.info.max_words, model.info.max_words)
-    counts = model.net.length_counts.detach().cpu().double()[lengths.low : high + 1]
-    admitted = torch.tensor([n in lengths for n in range(lengths.low, high + 1)])
-    # A small share everywhere, so that a length never seen in training can be asked for.
-    weights = ((counts + 1e-6) * admitted).cumsum(0)
+    weights = prepared.length_weights.cumsum(0)
     u = PerSampleNoise([seed], "length").uniform().double().item()
-    return lengths.low + int(torch.searchsorted(weights, u * weights[-1]))
+    return int(torch.searchsorted(weights, u * weights[-1], right=True))
 
 
 def _verdict(term: Term, text: str, guard: Guard, info: ModelInfo) -> Verdict:

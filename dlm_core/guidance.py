@@ -162,6 +162,18 @@ class SupportsRounding(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsLengths(Protocol):
+    """A control that knows how long the texts are that meet it.
+
+    n is drawn before x_T: where the constraint leaves it open, this makes it a draw from p(n | c).
+    """
+
+    def length_log_ratios(self) -> Tensor:
+        """log p(n | c) / p(n) up to a constant, (N,), for n = 0 .. N - 1, N > `max_words`."""
+        ...
+
+
 @dataclass(frozen=True)
 class FunctionControl:
     """A control from a function of the state.
@@ -316,6 +328,19 @@ class Guard:
         with plugin_errors(self._name, "round"):
             ids = control.round(log_q, lengths)
         return self._checked_ids(ids, tuple(log_q.shape[:2]), "round")
+
+    def length_log_ratios(self, control: SupportsLengths, count: int) -> Tensor:
+        """`control.length_log_ratios` at its weight, checked, for n = 0 .. count - 1."""
+        with plugin_errors(self._name, "length_log_ratios"):
+            ratios = control.length_log_ratios()
+        if not isinstance(ratios, Tensor) or ratios.dim() != 1 or len(ratios) < count:
+            found = tuple(ratios.shape) if isinstance(ratios, Tensor) else type(ratios)
+            raise PluginError(
+                f"{self._name}: length_log_ratios returned {found}, expected ({count},)"
+            )
+        if bool(ratios.isnan().any()):
+            raise PluginError(f"{self._name}: length_log_ratios returned NaN")
+        return self.weight * ratios[:count]
 
     def _checked_ids(self, ids: object, shape: tuple[int, ...], what: str) -> Tensor:
         if not isinstance(ids, Tensor) or tuple(ids.shape) != shape or ids.is_floating_point():

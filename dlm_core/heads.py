@@ -1,12 +1,12 @@
-"""What a control's head is trained on: texts, as a control sees them while they are being made."""
+"""Training a control's head: on texts as a control sees them while they are being made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlm_core.bundle import Model
 from dlm_core.data import collate, layout
@@ -14,6 +14,7 @@ from dlm_core.errors import UsageError
 from dlm_core.guidance import LOG_FLOOR, State
 from dlm_core.model import Prediction
 from dlm_core.noise import PerSampleNoise
+from dlm_core.training import resolve_precision
 
 
 @torch.no_grad()
@@ -61,3 +62,51 @@ def noised(model: Model, texts: Sequence[str], t: Tensor | float, seed: int = 0)
 
     alpha_bar = net.schedule.alpha_bar(times)
     return State(x_t[:, window], times, alpha_bar, lengths, net.embedding_matrix, predict, seeds)
+
+
+def fit(
+    modules: Iterable[nn.Module],
+    loss: Callable[[int], Tensor],
+    steps: int,
+    *,
+    lr: float,
+    weight_decay: float = 0.01,
+    warmup: int = 50,
+    beta2: float = 0.999,
+    fast: bool = False,
+    on_step: Callable[[int, int, float], None] | None = None,
+) -> None:
+    """AdamW with warm-up, linear decay and each module's gradient clipped to norm 1.
+
+    Args:
+        modules: what is trained; in training mode meanwhile, in evaluation mode afterwards.
+        loss: the loss of a step, 0 .. steps - 1.
+        steps: how many.
+        lr: highest rate.
+        weight_decay: of AdamW.
+        warmup: steps until that rate is reached.
+        beta2: of AdamW; lower follows the gradient's size faster.
+        fast: compute in bf16 where the device has arithmetic for it.
+        on_step: called with step (from 1), steps and loss.
+    """
+    modules = list(modules)
+    for module in modules:
+        module.train()
+    parameters = [p for module in modules for p in module.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, beta2), weight_decay=weight_decay)
+    device = parameters[0].device
+    bf16 = fast and resolve_precision("auto", device) == "bf16"
+    for step in range(steps):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            value = loss(step)
+        optimizer.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        for module in modules:
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = lr * min(1.0, (step + 1) / warmup) * (1 - step / steps)
+        optimizer.step()
+        if on_step is not None:
+            on_step(step + 1, steps, value.item())
+    for module in modules:
+        module.eval()

@@ -143,10 +143,10 @@ class _Parallel:
         return rows.T.reshape(-1)[:total]  # type: ignore[no-any-return]
 
 
-def resolve_precision(config: TrainConfig, device: torch.device | str) -> str:
+def resolve_precision(precision: str, device: torch.device | str) -> str:
     """`auto` as bf16 or fp32: without bf16 instructions a CPU is 100 times slower in it."""
-    if config.precision != "auto":
-        return config.precision
+    if precision != "auto":
+        return precision
     if torch.device(device).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     capabilities = torch.cpu.get_capabilities()
@@ -202,7 +202,9 @@ class Trainer:
         device: torch.device | str = "cpu",
         compile: bool = False,
     ) -> None:
-        config = config.model_copy(update={"precision": resolve_precision(config, device)})
+        config = config.model_copy(
+            update={"precision": resolve_precision(config.precision, device)}
+        )
         self.config = config
         self.vocab = vocab
         self.out = out

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dlm_controls.pos import Pos, _PosControl, align
 from dlm_controls.tagger import WordTagger
+from dlm_controls.words_given import WordsGiven
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
 from dlm_core.errors import MissingError
@@ -65,6 +66,7 @@ def test_tags_say_how_many_words(
 
 
 D, V, L = 3, 5, 3
+WRITER = WordsGiven(V, len(LABELS) + 1, 8, features=4, hidden=8, layers=1)
 
 
 @pytest.fixture(scope="module")
@@ -94,20 +96,44 @@ def test_log_prob_and_tilt_against_enumeration_over_texts(
 ) -> None:
     log_q = random(2, L, V, seed=1).log_softmax(-1)
     state = make_state(log_q, random(2, L, D, seed=2))
-    control = _PosControl(tagger, items, (False,) * L)
-    p, q = label_probabilities(tagger, state), log_q.exp().numpy()
-    total, marginals = np.zeros(2), np.zeros_like(q)
-    for b in range(2):
-        for words in itertools.product(range(V), repeat=L):
-            weight = np.prod([q[b, i, w] for i, w in enumerate(words)])
-            for i, (w, k) in enumerate(zip(words, items, strict=True)):
-                weight *= 1.0 if k < 0 else p[b, i, w, k]
-            total[b] += weight
-            for i, w in enumerate(words):
-                marginals[b, i, w] += weight
+    delta = random(2, L, V, seed=3)
+    control = _PosControl(tagger, lambda *_: delta, items, (False,) * L)  # type: ignore[arg-type]
+    p = label_probabilities(tagger, state)
+
+    def enumerated(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """p(tags), and p(w_i, tags)."""
+        total, joint = np.zeros(2), np.zeros_like(q)
+        for b in range(2):
+            for words in itertools.product(range(V), repeat=L):
+                weight = np.prod([q[b, i, w] for i, w in enumerate(words)])
+                for i, (w, k) in enumerate(zip(words, items, strict=True)):
+                    weight *= 1.0 if k < 0 else p[b, i, w, k]
+                total[b] += weight
+                for i, w in enumerate(words):
+                    joint[b, i, w] += weight
+        return total, joint
+
+    total, _ = enumerated(log_q.exp().numpy())
     np.testing.assert_allclose(control.log_prob(state).exp().numpy(), total, rtol=1e-6)
+    # the tilt takes the words that the net which writes favours for q
+    total, joint = enumerated((log_q + delta).softmax(-1).numpy())
     tilted = Guard(control, 1.0, "pos", "").tilt(state).exp().numpy()
-    np.testing.assert_allclose(tilted, marginals / total[:, None, None], atol=1e-8)
+    np.testing.assert_allclose(tilted, joint / total[:, None, None], atol=1e-8)
+
+
+def test_the_net_that_writes_is_shown_the_tags_where_they_stand(
+    tagger: WordTagger, make_state: Callable[..., State]
+) -> None:
+    shown = []
+
+    def words(q: Tensor, codes: Tensor, t: Tensor, lengths: Tensor) -> Tensor:
+        shown.append(codes[..., 0].tolist())
+        return torch.zeros_like(q)
+
+    state = make_state(random(2, 4, V).log_softmax(-1), random(2, 4, D), torch.tensor([4, 2]))
+    control = _PosControl(tagger, words, (0, -1, 2), (False, True, False))  # type: ignore[arg-type]
+    control.tilt(state)
+    assert shown == [[[1, 0, 0, 3], [1, 3, 0, 0]]]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +155,7 @@ def test_the_length_places_the_tags_around_one_gap(
     make_state: Callable[..., State],
 ) -> None:
     state = make_state(random(1, 6, V).log_softmax(-1), random(1, 6, D), torch.tensor([length]))
-    labels = _PosControl(tagger, items, gaps)._labels(state)[0].tolist()
+    labels = _PosControl(tagger, WRITER, items, gaps)._labels(state)[0].tolist()
     assert labels == expected + [-1] * (6 - length)
 
 
@@ -143,13 +169,13 @@ def test_two_gaps_go_where_the_words_are_likeliest(
         logits[..., other] = 12.0
         logits[0, at, other], logits[0, at, verb] = 0.0, 12.0
         state = make_state(logits.log_softmax(-1), random(1, 5, D))
-        control = _PosControl(tagger, (-1, 2, -1), (True, False, True))
+        control = _PosControl(tagger, WRITER, (-1, 2, -1), (True, False, True))
         labels = control._labels(state)[0].tolist()
         assert labels == [2 if i == at else -1 for i in range(5)]
 
 
 def test_samples_are_independent(tagger: WordTagger, make_state: Callable[..., State]) -> None:
-    control = _PosControl(tagger, (0, -1, 2), (False, True, False))
+    control = _PosControl(tagger, WRITER, (0, -1, 2), (False, True, False))
     state = make_state(
         random(3, 6, V, seed=4).log_softmax(-1), random(3, 6, D), torch.tensor([6, 2, 4])
     )

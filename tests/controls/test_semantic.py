@@ -16,16 +16,14 @@ from dlm_core.bundle import Model, ModelInfo
 from dlm_core.config import SamplingConfig
 from dlm_core.errors import MissingError, SpecError
 from dlm_core.generation import generate
-from dlm_core.guidance import Guard, State
+from dlm_core.guidance import BuildContext, Guard, State
+from dlm_core.heads import noised
 from dlm_core.spec import Lengths
 
 D, V, L = 3, 7, 5
-# word 2 alone is the value; "1 2" says the field as well and is preferred
-PHRASES = (
-    _Phrase((2,), (0, 1), -0.7),
-    _Phrase((1, 2), (1, 2), 0.0),
-    _Phrase((4, 5, 6), (0, 2), 0.0),
-)
+# word 2 alone is the value; "1 2" says the field as well
+PHRASES = (_Phrase((2,), (0, 1)), _Phrase((1, 2), (1, 2)), _Phrase((4, 5, 6), (0, 2)))
+DENIERS = (3, 0)
 LENGTHS = torch.tensor([5, 3, 2])
 
 
@@ -53,13 +51,17 @@ def state(make_state: Callable[..., State]) -> State:
     return make_state(random(3, L, V, seed=1).log_softmax(-1), random(3, L, D, seed=2), LENGTHS)
 
 
-def place_probabilities(tagger: WordTagger, state: State, row: int) -> dict[tuple[int, int], float]:
-    """(phrase, place) -> prior * prod_k q(word) * prod over the value of p(field | word)."""
+def place_probabilities(
+    tagger: WordTagger, state: State, row: int, deniers: tuple[int, ...] = ()
+) -> dict[tuple[int, int], float]:
+    """(phrase, place) -> prod_k q(word) * prod over the value of p(field | word), not denied."""
     context = tagger.context(state.x_t, state.t, state.lengths)
     found = {}
     for r, phrase in enumerate(PHRASES):
         for j in range(int(state.lengths[row]) - len(phrase.ids) + 1):
-            p = math.exp(phrase.bonus)
+            p = 1.0
+            for i in range(max(0, j - 5), j):
+                p *= 1 - sum(float(state.token_log_probs[row, i, word].exp()) for word in deniers)
             for k, word in enumerate(phrase.ids):
                 p *= float(state.token_log_probs[row, j + k, word].exp())
                 if phrase.value[0] <= k < phrase.value[1]:
@@ -77,6 +79,31 @@ def test_log_prob_is_that_of_at_least_one_phrase_at_some_place(
     for row in range(3):
         none = math.prod(1 - p for p in place_probabilities(tagger, state, row).values())
         assert float(found[row]) == pytest.approx(math.log(1 - none), rel=1e-4)
+
+
+def test_a_phrase_counts_where_no_word_before_it_denies_it(
+    tagger: WordTagger, state: State
+) -> None:
+    control = _SemanticControl(tagger, 1, PHRASES, "toy", 16, deniers=DENIERS)
+    found = control.log_prob(state)
+    for row in range(3):
+        places = place_probabilities(tagger, state, row, DENIERS).values()
+        assert float(found[row]) == pytest.approx(
+            math.log(1 - math.prod(1 - p for p in places)), rel=1e-4
+        )
+    tilted = Guard(control, 1.0, "toy", "").tilt(state)
+    for row in range(3):
+        sure = (tilted[row].amax(-1) > -1e-3).nonzero().flatten().tolist()
+        before = tilted[row, : sure[0]][:, list(DENIERS)]
+        assert bool((before < -30).all())
+
+
+@pytest.mark.parametrize("text", ["is not kid friendly", "is not really kid friendly ."])
+def test_a_denied_fact_is_not_said(text: str, info: ModelInfo) -> None:
+    model = Model.load(info.path.name)
+    control = Semantic(family_friendly="yes").build(BuildContext(model))
+    denied, said = control.log_prob(noised(model, [text, text.replace("not", "very")], 0.0))
+    assert float(denied) < -5 and float(said) > -1
 
 
 def test_samples_are_independent(control: _SemanticControl, state: State) -> None:
@@ -157,7 +184,8 @@ def info() -> ModelInfo:
     ("spec", "phrase"),
     [
         (Semantic(food="Japanese"), ("Japanese",)),
-        (Semantic(near="Burger King"), ("Burger", "King")),
+        (Semantic(near="Burger King"), ("near", "Burger", "King")),
+        (Semantic(rating="low"), ("low", "customer", "rating")),
         (Semantic(family_friendly="yes"), ("family", "-", "friendly")),
         (Semantic(rating="5 out of 5"), ("5", "out", "of", "5")),
     ],
@@ -165,11 +193,12 @@ def info() -> ModelInfo:
 def test_phrases_say_the_value_in_words_of_the_model(
     spec: Semantic, phrase: tuple[str, ...], info: ModelInfo
 ) -> None:
-    phrases = [words for words, _ in spec.phrases(info)]
+    phrases = spec.phrases(info)
     assert any(phrase == words or set(phrase) <= set(words) for words in phrases)
     for words in phrases:
         assert all(word in info.vocab for word in words)
-        assert spec.verify(" ".join(words)).satisfied
+        verdict = spec.verify(" ".join(words))
+        assert verdict.satisfied and verdict.parts == {"right_field": True}
     assert spec.lengths(info) == Lengths(min(map(len, phrases)), None)
 
 

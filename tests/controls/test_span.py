@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dlm_controls.bracketing import Bracket, read_tree
-from dlm_controls.chart import Chart, Head, TreeWords, span_control, train_head
+from dlm_controls.chart import Head, new_head, span_control
+from dlm_controls.chart_training import train_head
 from dlm_controls.span import Span
 from dlm_core.bundle import Model
 from dlm_core.errors import SpecError, UnsatisfiableError
@@ -28,7 +29,7 @@ PARSED = [read_tree(text) for text in TREES]
 @pytest.fixture(scope="module")
 def head() -> Head:
     labels = ("", *sorted({"::".join(c) for tree in PARSED for c in tree.chains().values()}))
-    return Head(Chart(5, labels, 12), TreeWords(5, ("NP", "PP", "S", "VP"), 12))
+    return new_head(5, labels, 12)
 
 
 def test_a_span_is_one_bracket_of_a_tree_or_a_chain_of_them(head: Head) -> None:

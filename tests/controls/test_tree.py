@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,21 @@ from dlm_controls.bracketing import Bracket, ParseTree, read_tree
 from dlm_controls.chart import (
     NEAR,
     NOTHING,
+    ROUNDS,
+    SLOTS,
     TREE_CHART,
     Chart,
     Head,
-    TreeWords,
+    SpanLengths,
+    TreeCodes,
     load_head,
-    train_head,
+    span_control,
     tree_control,
 )
+from dlm_controls.chart_training import train_head
 from dlm_controls.pos import Pos
 from dlm_controls.tree import Tree
+from dlm_controls.words_given import NOTHING_SHOWN, WordsGiven
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
 from dlm_core.errors import MissingError, SpecError, UnsatisfiableError
@@ -54,25 +60,28 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 # -- what the words net is shown ------------------------------------------------------------------
 
 
-def rows(words: TreeWords, tree: ParseTree) -> list[list[tuple[str, int, int]]]:
+CODES = TreeCodes(("NP", "S", "VP"))
+NAMES = ("?", *CODES.names)
+
+
+def rows(tree: ParseTree) -> list[list[tuple[str, int, int]]]:
     """Label, distance from the first and from the last word of the constituents around a word."""
     found = []
-    for slots in words.codes(tree.brackets, len(tree.words)).tolist():
-        around = []
-        for slot, (label, place) in enumerate(slots):
-            label -= slot * (len(words.names) + 1)
-            place -= slot * ((NEAR + 1) ** 2 + 1)
-            if place:
-                name = words.names[label - 1] if label else "?"
-                around.append((name, *divmod(place - 1, NEAR + 1)))
-        found.append(around)
+    first = NOTHING_SHOWN + 2
+    for codes in CODES(tree.brackets, len(tree.words)).tolist():
+        shown = [code - first for code in codes if code != NOTHING_SHOWN]
+        labels = {c // len(NAMES): c % len(NAMES) for c in shown if c < SLOTS * len(NAMES)}
+        places = [c - SLOTS * len(NAMES) for c in shown if c >= SLOTS * len(NAMES)]
+        assert max(places, default=0) < SLOTS * (NEAR + 1) ** 2
+        around = {k // (NEAR + 1) ** 2: divmod(k % (NEAR + 1) ** 2, NEAR + 1) for k in places}
+        assert sorted(labels) == sorted(around) == list(range(len(around)))
+        found.append([(NAMES[labels[k]], *around[k]) for k in sorted(around)])
     return found
 
 
 def test_each_word_is_shown_the_constituents_around_it_from_within() -> None:
-    words = TreeWords(V, ("NP", "S", "VP"), 9, features=4, hidden=8, layers=1)
     tree = read_tree("(TOP (S (NP * *) (VP * (XX (NP *))) * * *))")
-    assert rows(words, tree) == [
+    assert rows(tree) == [
         [("NP", 0, 1), ("S", 0, 3)],
         [("NP", 1, 0), ("S", 1, 3)],
         [("VP", 0, 1), ("S", 2, 3)],
@@ -81,7 +90,22 @@ def test_each_word_is_shown_the_constituents_around_it_from_within() -> None:
         [("S", 3, 1)],
         [("S", 3, 0)],
     ]
-    assert not rows(words, read_tree("(TOP * *)"))[0]
+    assert not rows(read_tree("(TOP * *)"))[0]
+
+
+def test_of_one_span_the_words_beside_it_are_told_too() -> None:
+    span = Bracket(4, 5, "NP")
+    codes = CODES([span], 9, partial=True)
+    shown = [{c for c in row if c != NOTHING_SHOWN} for row in codes.tolist()]
+    whole = {c for row in CODES([span], 9).tolist() for c in row}
+    beside = [row - whole - {NOTHING_SHOWN + 1} for row in shown]
+    assert all(NOTHING_SHOWN + 1 in row for row in shown)  # that there is more to the tree
+    assert [len(row) for row in beside] == [0, 1, 1, 1, 0, 0, 1, 1, 1]  # NEAR on either side
+    assert len(set().union(*beside)) == 2 * NEAR  # side and distance are told apart
+    assert CODES([span], 6, partial=True).shape == (6, codes.shape[1])
+    other = CODES([Bracket(4, 5, "VP")], 9, partial=True)
+    assert bool((other != codes).any(-1)[1:].all())
+    assert int(codes.max()) < CODES.count and int(other.max()) < CODES.count
 
 
 PHRASES = st.recursive(
@@ -98,9 +122,8 @@ PHRASES = st.recursive(
 @given(text=PHRASES)
 def test_trees_that_differ_are_shown_differently(text: str) -> None:
     """Up to distance NEAR and depth SLOTS the tree can be read off what is shown."""
-    words = TreeWords(V, ("NP", "S", "VP"), 9, features=4, hidden=8, layers=1)
     tree = read_tree(text)
-    shown = rows(words, tree)
+    shown = rows(tree)
     found = set()
     for i, around in enumerate(shown):
         for label, before, after in around:
@@ -119,9 +142,16 @@ WANTED = read_tree("(TOP (S (NP *) (VP * *)))")
 def head() -> Head:
     torch.manual_seed(0)
     chart = Chart(V, LABELS, 5, features=6, hidden=8, layers=1)
-    words = TreeWords(V, ("NP", "S", "VP"), 5, features=6, hidden=8, layers=1)
+    words = WordsGiven(V, CODES.count, 5, features=6, hidden=8, layers=1)
     torch.nn.init.normal_(words.trunk.outputs.weight, std=0.2)
-    return Head(chart.requires_grad_(False), words.requires_grad_(False))
+    lengths = SpanLengths(len(NAMES), 5)
+    torch.nn.init.normal_(lengths.out.weight)
+    return Head(
+        chart.requires_grad_(False),
+        words.requires_grad_(False),
+        lengths.requires_grad_(False),
+        CODES,
+    )
 
 
 @pytest.fixture
@@ -164,14 +194,13 @@ def test_labels_of_a_span_sum_to_one(head: Head, state: State) -> None:
 def test_the_tilt_is_the_words_then_the_chart(head: Head, state: State, tiny_vocab: Vocab) -> None:
     """q exp d, times the exp(slope) or 1 + slope of the chart by finite differences."""
     control = tree_control(head, WANTED, tiny_vocab)
-    codes = head.words.codes(WANTED.brackets, L).expand(2, -1, -1, -1)
+    codes = CODES(WANTED.brackets, L)[None]
     q = state.token_log_probs.exp()
-    tilted = state.token_log_probs + head.words(q, codes, torch.zeros(2), state.t, state.lengths)
+    tilted = state.token_log_probs + head.words(q, codes, state.t, state.lengths)
     tilted = tilted.log_softmax(-1)
-    found = control.tilt(state)
-    for i in range(L):
-        ratio = torch.zeros(2, V)
-        for w in range(V):
+    for _ in range(ROUNDS):
+        ratio = torch.zeros(2, L, V)
+        for i, w in product(range(L), range(V)):
             up, down = tilted.double().clone(), tilted.double().clone()
             up[:, i, w] += 0.01
             down[:, i, w] -= 0.01
@@ -180,9 +209,9 @@ def test_the_tilt_is_the_words_then_the_chart(head: Head, state: State, tiny_voc
                 for x in (up, down)
             )
             slope = (high - low) / 0.02 / tilted[:, i, w].exp()
-            ratio[:, w] = torch.where(slope > 0, slope.clamp(min=0).log1p(), slope)
-        expected = (tilted[:, i] + TREE_CHART * ratio).log_softmax(-1)
-        torch.testing.assert_close(found[:, i], expected, atol=0.03, rtol=0.03)
+            ratio[:, i, w] = torch.where(slope > 0, slope.clamp(min=0).log1p(), slope)
+        tilted = (tilted + TREE_CHART * ratio).log_softmax(-1)
+    torch.testing.assert_close(control.tilt(state), tilted, atol=0.03, rtol=0.03)
 
 
 def test_a_rare_chain_takes_what_is_like_it(head: Head, tiny_vocab: Vocab) -> None:
@@ -244,11 +273,28 @@ def test_training_learns_the_trees(trained: Model, figures: dict[str, float]) ->
     assert head.chart.labels[0] == NOTHING and set(head.chart.labels[1:]) == {
         "NP", "PP", "S", "VP", "ADJP"
     }  # fmt: skip
-    assert head.words.names == ("ADJP", "NP", "PP", "S", "VP")
-    for module in (head.chart, head.words):
+    assert head.codes.names == ("ADJP", "NP", "PP", "S", "VP")
+    for module in head.modules.values():
         assert not module.training and all(not p.requires_grad for p in module.parameters())
     size = (trained.info.head_path("tree") / "head.safetensors").stat().st_size
     assert size < 4_000_000
+
+
+def test_lengths_are_those_of_the_texts_with_such_a_span(trained: Model) -> None:
+    """p(n | span) ~ p(n) exp r_n, against counting in the corpus (the last fold held out)."""
+    head = load_head(BuildContext(trained))
+    prior = (trained.net.length_counts + 1e-6).log()
+    for start, end, label in ((2, 5, "VP"), (0, 1, "NP"), (2, 8, "VP")):
+        found = (span_control(head, start, end, label).length_log_ratios() + prior).softmax(-1)
+        sizes = [
+            len(tree.words)
+            for tree in map(read_tree, TREES)
+            for b in tree.brackets
+            if b == Bracket(start, end, label)
+        ]
+        assert sizes
+        for n in set(sizes):
+            assert float(found[n]) == pytest.approx(sizes.count(n) / len(sizes), abs=0.1)
 
 
 def test_it_keeps_the_promises_of_a_control(trained: Model) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,13 +11,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from dlm_controls import Infill, Length
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, ModelConfig, SamplingConfig
 from dlm_core.errors import PluginError, SpecError, UnsatisfiableError
 from dlm_core.generation import Request, generate, generate_batches
-from dlm_core.guidance import BuildContext, Control
+from dlm_core.guidance import BuildContext, Control, State, SupportsLengths
 from dlm_core.noise import PerSampleNoise
 from dlm_core.plugins import Plugins, load_plugins
 from dlm_core.results import Result
@@ -154,6 +157,59 @@ def test_lengths_follow_the_training_texts_within_a_range(
     assert int(counts.sum()) == int(counts[6:9].sum()) == 400
     # trained on lengths 6, 7, 8 in the ratio 4 : 4 : 2
     torch.testing.assert_close(counts[6:9] / 400, torch.tensor([0.4, 0.4, 0.2]), atol=0.08, rtol=0)
+
+
+class Long(ControlSpec):
+    """Three times as likely in texts of eight words or more, `weight` times so."""
+
+    kind = "long"
+    count: int = 20
+
+    def build(self, context: BuildContext) -> Control:
+        control = _Long(self.count)
+        assert isinstance(control, SupportsLengths)
+        return control
+
+    def verify(self, text: str) -> Verdict:
+        return Verdict(len(text.split()) >= 8)
+
+
+class _Long:
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def log_prob(self, state: State) -> Tensor:
+        return 1e-6 * state.token_log_probs.sum((1, 2))
+
+    def length_log_ratios(self) -> Tensor:
+        return torch.where(torch.arange(self.count) >= 8, math.log(3.0), 0.0) - 700.0
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.0])
+def test_lengths_follow_the_posterior_where_a_control_knows_it(
+    weight: float, tiny_model: Model, plugins: Plugins
+) -> None:
+    from scipy import stats
+
+    n = 600
+    results = generate(
+        tiny_model,
+        weight * Long() + Length(5, 9),
+        n=n,
+        sampling=SamplingConfig(steps=1),
+        batch_size=200,
+        plugins=plugins,
+    )
+    drawn = Counter(len(r.tokens) for r in results)
+    prior = {k: float(tiny_model.net.length_counts[k]) for k in range(5, 10)}
+    weights = {k: p * (3.0**weight if k >= 8 else 1.0) for k, p in prior.items()}
+    expected = [n * w / sum(weights.values()) for w in weights.values()]
+    assert stats.chisquare([drawn[k] for k in weights], expected).pvalue > 1e-3
+
+
+def test_too_few_length_ratios_are_an_error(tiny_model: Model, plugins: Plugins) -> None:
+    with pytest.raises(PluginError, match=r"length_log_ratios returned \(3,\), expected \(15,\)"):
+        generate(tiny_model, Long(count=3), plugins=plugins)
 
 
 def test_a_padded_model_finds_its_own_length(

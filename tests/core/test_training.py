@@ -359,5 +359,5 @@ def test_auto_precision_needs_bf16_instructions(
     capable: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": capable})
-    assert resolve_precision(TrainConfig(), "cpu") == expected
-    assert resolve_precision(TrainConfig(precision="fp32"), "cpu") == "fp32"
+    assert resolve_precision("auto", "cpu") == expected
+    assert resolve_precision("fp32", "cpu") == "fp32"
