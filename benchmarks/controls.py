@@ -17,6 +17,7 @@ import json
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from typing import Any
 import text_metrics
 from teacher import Teacher
 
-from dlm_controls import Infill, Length, Pos, Semantic
+from dlm_controls import Avoid, Infill, Length, Pos, Semantic
 from dlm_controls.mr_reader import contradictions, repetitions
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
@@ -184,6 +185,43 @@ def semantic_pos(bench: Bench) -> dict[str, float]:
     return {**rates, "lm": lm, "lm_targets": own, "lm_ratio": lm / own, "seconds_a_text": seconds}
 
 
+def four(bench: Bench) -> dict[str, float]:
+    """100 targets x 5: a fact, the first five tags, two frequent words to avoid, the length."""
+    rng = random.Random(0)
+    rows = bench.targets("semantic_pos")
+    frequent = Counter(w for text in bench.texts("train") for w in text.split() if w.isalpha())
+    common = [w for w, _ in frequent.most_common(40)]
+    facts, tags, avoided, own = [], [], [], []
+    for row in rows:
+        tag, words = _framed(row)
+        fact = _attribute(row["attr"])
+        lacking = [w for w in common if w not in words and w not in fact.value.split()]
+        facts.append(fact)
+        tags.append(Pos(tags=(*tag[:5], "...")))
+        avoided.append(Avoid(tuple(rng.sample(lacking, 2))))
+        own.append(words)
+    sizes = [Length(len(words)) for words in own]
+    specs = [f + t + a + n for f, t, a, n in zip(facts, tags, avoided, sizes, strict=True)]
+    results, seconds = bench.run("four", [Request(spec, 5) for spec in specs])
+    # of each text, the verdicts on fact, tags, words to avoid and length
+    met = [
+        [bool(spec.verify(result.text).satisfied) for spec in parts]
+        for *parts, group in zip(facts, tags, avoided, sizes, results, strict=True)
+        for result in group
+    ]
+    lm, target_lm = _lm(bench, results), bench.lm([" ".join(w) for w in own])
+    rates = _semantic_rates(facts, results) | _pos_rates(tags, results)
+    rates |= {"avoid": fmean(m[2] for m in met), "length": fmean(m[3] for m in met)}
+    return {
+        **rates,
+        "all_four": fmean(all(m) for m in met),
+        "lm": lm,
+        "lm_targets": target_lm,
+        "lm_ratio": lm / target_lm,
+        "seconds_a_text": seconds,
+    }
+
+
 def length(bench: Bench) -> dict[str, float]:
     """5 .. 40 words x 10."""
     specs = [Length(n) for n in range(5, 41)]
@@ -243,6 +281,7 @@ ROWS: dict[str, Callable[[Bench], dict[str, float]]] = {
     "length": length,
     "infill": infill,
     "semantic_pos": semantic_pos,
+    "four": four,
 }
 
 

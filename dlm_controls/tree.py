@@ -142,7 +142,7 @@ def check_label(info: ModelInfo, kind: str, label: str, source: str) -> None:
     if not path.is_file():  # `build` says so
         return
     chains = json.loads(path.read_text(encoding="utf-8"))["labels"]
-    singles = sorted({part for chain in chains for part in chain.split("::")})
+    singles = sorted({part for chain in chains if chain for part in chain.split("::")})
     for part in label.split("::"):
         if part not in singles:
             at = max(0, source.find(part))

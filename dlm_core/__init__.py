@@ -45,6 +45,7 @@ _HOMES = {
     "Verdict": "spec",
     "Vocab": "vocab",
     "did_you_mean": "errors",
+    "fit": "heads",
     "generate": "generation",
     "generate_batches": "generation",
     "hookimpl": "hookspecs",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from dlm_core.guidance import Control as Control
     from dlm_core.guidance import State as State
     from dlm_core.guidance import log_any as log_any
+    from dlm_core.heads import fit as fit
     from dlm_core.heads import noised as noised
     from dlm_core.hookspecs import hookimpl as hookimpl
     from dlm_core.plugins import load_plugins as load_plugins

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from dlm_control_readability import LEVELS
 from torch import Tensor, nn
 
-from dlm_core import BuildContext, Model, State, noised, write_weights
+from dlm_core import BuildContext, Model, State, fit, noised, write_weights
 
 FEATURES = 8
 BATCH = 32
@@ -59,19 +59,16 @@ def train_head(
     """Train on (text, level) at all levels of noise, and write head.safetensors and config.json."""
     torch.manual_seed(seed)
     head = Head(len(model.vocab)).to(model.device)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=1e-2)
     order = torch.randperm(len(rows)).tolist()
     held_out, training = order[: len(rows) // 10], order[len(rows) // 10 :]
-    for step in range(steps):
+
+    def loss(step: int) -> Tensor:
         batch = [rows[training[(step * BATCH + i) % len(training)]] for i in range(BATCH)]
         t = torch.rand(BATCH) if step % 2 else 0.0  # every other batch: the words themselves
         state = noised(model, [text for text, _ in batch], t, seed=step * BATCH)
-        loss = F.nll_loss(head(state), _levels(batch, model))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if on_step is not None:
-            on_step(step + 1, steps, loss.item())
+        return F.nll_loss(head(state), _levels(batch, model))
+
+    fit([head], loss, steps, lr=1e-2, on_step=on_step)
     figures = {f"accuracy t={t}": _accuracy(model, head, rows, held_out, t) for t in (0.0, 0.5)}
     out.mkdir(parents=True, exist_ok=True)
     write_weights(out / "head.safetensors", head.state_dict())
