@@ -44,7 +44,7 @@ NEAR = 3
 """Distances from a constituent's ends are told apart up to this."""
 TREE_CHART, SPAN_CHART = 1.0, 3.0
 """Weights of the chart's tilt."""
-ROUNDS = 2
+ROUNDS = 3
 """Times the chart tilts, each time seeing what the last one left."""
 FLOOR = -30.0
 """log p of a label is no lower, so that one hopeless span does not drown the others."""

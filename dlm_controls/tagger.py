@@ -98,6 +98,11 @@ class WordTagger(nn.Module):
         """log p(k | w) without context, (V, K)."""
         return F.log_softmax(self.lexicon, dim=-1)
 
+    def lexicon_scores(self, labels: Tensor) -> Tensor:
+        """log p(label_i | w) without context, (B, L) ids -> (B, L, V); 0 where a label is -1."""
+        scores = self.lexicon_log_probs().T[labels.clamp(min=0)]
+        return scores.masked_fill((labels < 0)[..., None], 0.0)
+
     def word_log_probs(self, state: State, labels: Tensor, log_q: Tensor) -> Tensor:
         """log p(label_i | w, context_i) for every word: (B, L, V).
 
@@ -110,7 +115,7 @@ class WordTagger(nn.Module):
             log_q: (B, L, V), the rounding distribution, detached.
         """
         wanted = labels.clamp(min=0)
-        scores = self.lexicon_log_probs().T[wanted]  # (B, L, V)
+        scores = self.lexicon_scores(labels)  # (B, L, V)
         top = (log_q + scores).topk(min(CANDIDATES, scores.shape[-1]), dim=-1).indices  # (B, L, C)
         context = self.context(state.x_t, state.t, state.lengths)
         log_probs = F.log_softmax(self.logits(context, top), dim=-1)  # (B, L, C, K)
