@@ -24,11 +24,9 @@ from controls import Bench
 from teacher import Teacher
 
 from dlm_controls import Length
-from dlm_controls.selectors.control import ByControl
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.generation import Request
-from dlm_core.selection import select
 from dlm_core.spec import as_controls
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins_example" / "dlm-watermark"))
@@ -86,9 +84,6 @@ def main() -> None:
     parser.add_argument("--p-values", default="0.2,0.1,0.03,0.01,0.002", help="strengths")
     parser.add_argument("--gamma", type=float, default=GAMMA)
     parser.add_argument("--n", type=int, default=200, help="texts a strength")
-    parser.add_argument(
-        "--candidates", type=int, default=1, help="marked texts made for each; `--select control`"
-    )
     parser.add_argument("--keys", type=int, default=20)
     parser.add_argument("--words", type=int, default=20)
     parser.add_argument("--weight", type=float, default=1.0)
@@ -117,24 +112,22 @@ def main() -> None:
     length = Length(args.words)
 
     def sample(name: str, p_value: float | None = None) -> tuple[list[str], float]:
-        """Text i has key i modulo the keys, and the same seeds at each strength."""
+        """Text i has seed i and key i modulo the keys, so that strengths differ in nothing else."""
         requests = []
-        count = 1 if p_value is None else args.candidates
         for i in range(args.n):
             controls = as_controls(length)
             if p_value is not None:
                 mark = Watermark(keys[i % len(keys)], p_value=p_value, gamma=args.gamma)
                 controls += args.weight * mark
-            requests.append(Request(controls, count, i * args.candidates))
+            requests.append(Request(controls, 1, i))
         results, seconds = bench.run(name, requests)
-        kept = [select(ByControl(), group, 1)[0] for group in results]
-        return [result.text for result in kept], seconds * count
+        return [r.text for group in results for r in group], seconds
 
     unmarked, seconds = sample("unmarked")
     nll = bench.teacher.nll(unmarked)
     figures: dict[str, Any] = {
         "model": bench.model.info.sha256[:8],
-        **{k: getattr(args, k) for k in ("gamma", "n", "candidates", "keys", "words", "weight")},
+        **{name: getattr(args, name) for name in ("gamma", "n", "keys", "words", "weight")},
         "steps": args.steps,
         "guidance": args.guidance,
         "lm_unmarked": fmean(nll),

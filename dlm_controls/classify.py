@@ -31,6 +31,8 @@ class Classify(ControlSpec):
     )
     normalised: ClassVar[bool] = True
     named_heads: ClassVar[bool] = True
+    default_weight: ClassVar[float] = 2.0
+    """At 1 a label that few texts have stays rare: what says it is spread over all words."""
 
     name: str
     label: str

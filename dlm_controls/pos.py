@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ANY, GAP = "*", "..."
 IN_CONTEXT = 0.5
-"""At more noise than this the words' own tags decide: their surroundings say little, and cost much."""
+"""At more noise than this the words' own tags decide: what surrounds them says little."""
 
 
 class Pos(ControlSpec):
@@ -218,8 +218,8 @@ class _PosControl:
         from dlm_core.guidance import LOG_FLOOR
 
         log_q, labels = state.token_log_probs, self._labels(state)
-        delta = self.words(log_q.exp(), codes(labels), state.t, state.lengths)
-        log_q = (log_q + delta).log_softmax(-1).clamp(min=LOG_FLOOR)
+        delta: Tensor = self.words(log_q.exp(), codes(labels), state.t, state.lengths)
+        log_q = (log_q + delta).log_softmax(dim=-1).clamp(min=LOG_FLOOR)
         if float(state.t.min()) > IN_CONTEXT:
             return log_q + self.tagger.lexicon_scores(labels)
         return self._joint(state.with_log_probs(log_q), labels)

@@ -63,7 +63,7 @@ def test_a_head_steers_and_the_judge_agrees(embedded_model: Model, trained: Path
     shares = []
     for label in ("no", "yes"):
         spec = parse(f"classify:{trained}={label}")
-        results = generate(embedded_model, spec, n=16, sampling=QUICK)
+        results = generate(embedded_model, 4.0 * spec, n=16, sampling=QUICK)
         for result in results:
             agrees = judge.verdict(result.text)[0] == label
             assert result.controls[0].satisfied == agrees
