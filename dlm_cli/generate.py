@@ -174,10 +174,11 @@ def command(
         ),
     ] = SAMPLING.eta,
     temperature: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="FLOAT",
-            help="Of the word the clamp picks: 0 takes the likeliest, above 1 texts differ more.",
+            help="Of the word the clamp picks: 0 takes the likeliest, above 1 texts differ more. "
+            "If omitted 1.5 without controls, 1 with some.",
             rich_help_panel="Sampling",
         ),
     ] = SAMPLING.temperature,

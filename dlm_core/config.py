@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dlm_core.errors import MissingError, UsageError, did_you_mean
 
+FREE_TEMPERATURE, GUIDED_TEMPERATURE = 1.5, 1.0
+"""A control leaves fewer words; drawing unlikely ones among them costs fluency and wins little."""
 Objective = Literal["vlb", "simple", "x0_simple"]
 Parametrisation = Literal["x_0", "eps", "mu"]
 
@@ -156,8 +158,9 @@ class SamplingConfig(Settings):
     """Snap x_0_hat to a word vector at each step (§4.2)."""
     clamp_start: float = Field(default=1.0, ge=0, le=1)
     """Clamp only where t <= clamp_start (footnote 6)."""
-    temperature: float = Field(default=1.5, ge=0)
-    """Of the word the clamp picks: 0 takes the likeliest word; above 1 texts differ more."""
+    temperature: float | None = Field(default=None, ge=0)
+    """Of the word the clamp picks: 0 takes the likeliest word; above 1 texts differ more. None is
+    `FREE_TEMPERATURE` where a text has no controls and `GUIDED_TEMPERATURE` where it has some."""
     self_conditioning_temperature: float = Field(default=0.7, gt=0, le=1)
     """Of the word distribution whose mean is fed back to the denoiser; below 1 it is sharper."""
 

@@ -12,7 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlm_core.bundle import Model, ModelInfo
-from dlm_core.config import GuidanceConfig, SamplingConfig
+from dlm_core.config import (
+    FREE_TEMPERATURE,
+    GUIDED_TEMPERATURE,
+    GuidanceConfig,
+    SamplingConfig,
+)
 from dlm_core.errors import MissingError, PluginError, UsageError
 from dlm_core.guidance import (
     LOG_FLOOR,
@@ -359,6 +364,7 @@ class _Walk:
         self.free = torch.tensor([s.free for s in batch], device=device)  # (B,)
         self.allowed, self.fixed = self._canvas()
         self.previous: Tensor | None = None
+        self.temperature = self._temperature()
 
     def _canvas(self) -> tuple[Tensor, Tensor]:
         """Words that may be produced, (B, 1, V), and ids fixed from the start, (B, width) or -1."""
@@ -380,6 +386,16 @@ class _Walk:
         window = fixed[:, self.offset : self.offset + self.longest]
         fixed[:, self.offset : self.offset + self.longest] = torch.where(inner >= 0, inner, window)
         return allowed, fixed
+
+    def _temperature(self) -> Tensor:
+        """Of each text's words, (B, 1, 1)."""
+        shape = (len(self.words), 1, 1)
+        if self.sampling.temperature is not None:
+            return torch.full(shape, self.sampling.temperature, device=self.words.device)
+        out = torch.full(shape, FREE_TEMPERATURE, device=self.words.device)
+        for group in self.groups:
+            out[group.rows] = GUIDED_TEMPERATURE
+        return out
 
     def _window(self, x: Tensor) -> Tensor:
         """The word positions of a canvas tensor."""
@@ -441,11 +457,10 @@ class _Walk:
 
     def _pick(self, log_q: Tensor) -> Tensor:
         """The word the clamp snaps to, (B, L): the likeliest, or drawn at a temperature."""
-        temperature = self.sampling.temperature
-        if temperature == 0:
+        if self.sampling.temperature == 0:
             return log_q.argmax(-1)
         u = self.noise.uniform(self.net.config.max_len)[:, : self.width]
-        return pick_words(log_q, u, temperature)
+        return pick_words(log_q, u, self.temperature)
 
     def _guide(self, x_s: Tensor, s: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         if not self._active(s):

@@ -375,6 +375,20 @@ def test_sampling_settings_have_their_effect(
     assert (texts(generate(tiny_model, n=6, sampling=sampling, plugins=plugins)) != base) == differs
 
 
+def test_texts_with_controls_are_picked_colder(tiny_model: Model, plugins: Plugins) -> None:
+    word = Word(word="cheap", at=2)
+    mixed = [Request(n=4), Request(as_controls(word), 4)]
+
+    def run(temperature: float | None) -> list[str]:
+        sampling = SamplingConfig(steps=4, temperature=temperature)
+        batches = generate_batches(tiny_model, mixed, sampling=sampling, plugins=plugins)
+        return [result.text for batch in batches for _, result in batch]
+
+    found, hot, cold = run(None), run(1.5), run(1.0)
+    assert hot != cold
+    assert found == hot[:4] + cold[4:]
+
+
 class Broken(ControlSpec):
     """Fails at the stage it is told to."""
 
