@@ -169,8 +169,8 @@ class GuidanceConfig(Settings):
     """How controls steer a step."""
 
     mode: Literal["posterior", "paper", "both"] = "posterior"
-    """`both` tilts the words as `posterior` does, then moves x_{t-1} as `paper` does: more fluent
-    under `pos`, at several times the cost."""
+    """`both` tilts the words as `posterior` does, then moves x_{t-1} as `paper` does: more fluent,
+    at several times the cost."""
     guidance_steps: int = Field(default=3, ge=0)
     """K, gradient steps on x_{t-1} (paper and both)."""
     guidance_lr: float = Field(default=0.1, gt=0)
