@@ -84,7 +84,7 @@ def fit(
         steps: how many.
         lr: highest rate.
         weight_decay: of AdamW.
-        warmup: steps until that rate is reached.
+        warmup: steps until that rate is reached; never more than a fifth of them all.
         beta2: of AdamW; lower follows the gradient's size faster.
         fast: compute in bf16 where the device has arithmetic for it.
         on_step: called with step (from 1), steps and loss.
@@ -94,6 +94,7 @@ def fit(
         module.train()
     parameters = [p for module in modules for p in module.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, beta2), weight_decay=weight_decay)
+    warmup = max(1, min(warmup, steps // 5))  # a short run still gets up to the rate
     device = parameters[0].device
     bf16 = fast and resolve_precision("auto", device) == "bf16"
     for step in range(steps):

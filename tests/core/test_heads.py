@@ -33,22 +33,23 @@ def test_it_finds_the_least_squares_solution() -> None:
     )
 
 
-def test_the_rate_warms_up_and_decays_to_nothing() -> None:
+@pytest.mark.parametrize(("asked", "steps", "warmup"), [(4, 30, 4), (50, 30, 6), (50, 3, 1)])
+def test_the_rate_warms_up_and_decays_to_nothing(asked: int, steps: int, warmup: int) -> None:
     """With a constant gradient AdamW's step is the rate itself."""
     module = nn.Linear(1, 1, bias=False)
     values = [module.weight.item()]
     fit(
         [module],
         lambda step: module.weight.sum(),
-        10,
+        steps,
         lr=0.1,
         weight_decay=0.0,
-        warmup=4,
+        warmup=asked,
         on_step=lambda *_: values.append(module.weight.item()),
     )
-    steps = [a - b for a, b in pairwise(values)]
-    expected = [0.1 * min(1.0, (k + 1) / 4) * (1 - k / 10) for k in range(10)]
-    assert steps == pytest.approx(expected, rel=1e-3)
+    taken = [a - b for a, b in pairwise(values)]
+    expected = [0.1 * min(1.0, (k + 1) / warmup) * (1 - k / steps) for k in range(steps)]
+    assert taken == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_gradient_of_each_module_is_clipped_alone() -> None:

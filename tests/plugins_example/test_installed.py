@@ -195,7 +195,7 @@ def test_help_has_the_commands_of_plugins_and_no_torch(python: Path, folder: Pat
 
 def test_a_mark_is_found_with_its_key_alone(dlm: Path, folder: Path) -> None:
     done = call(
-        dlm, "generate", "-c", "watermark:key=K", "-c", "length:20", "-n", 4, "--steps", 10,
+        dlm, "generate", "-c", "watermark:key=K", "-c", "length:20", "-n", 8, "--steps", 10,
         cwd=folder, DLM_PLUGINS="watermark",
     )  # fmt: skip
     (folder / "marked.txt").write_text(done.out)
