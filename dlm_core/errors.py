@@ -16,6 +16,7 @@ code   meaning
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -108,10 +109,19 @@ def plugin_errors(subject: str, stage: str) -> Iterator[None]:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice closest to `word` (case-insensitive), or None if nothing is close."""
+    """The choice closest to `word` (case-insensitive), or None if nothing is close.
+
+    Of several as close, the one that begins like `word` the longest: NP for NQ, not QP.
+    """
     folded = {c.casefold(): c for c in choices}
-    found = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.5)
-    return folded[found[0]] if found else None
+    key = word.casefold()
+
+    def closeness(choice: str) -> tuple[float, int]:
+        ratio = difflib.SequenceMatcher(None, choice, key).ratio()
+        return ratio, len(os.path.commonprefix([choice, key]))
+
+    found = difflib.get_close_matches(key, list(folded), n=5, cutoff=0.5)
+    return folded[max(sorted(found), key=closeness)] if found else None
 
 
 def did_you_mean(word: str, choices: Iterable[str], limit: int = 12) -> str:

@@ -98,3 +98,7 @@ def test_a_hint_is_always_one_of_the_choices(word: str, choices: list[str]) -> N
 def test_the_nearest_ignores_case_and_long_lists_are_cut() -> None:
     assert nearest("japanese", ["French", "Japanese"]) == "Japanese"
     assert did_you_mean("zzz", [str(i) for i in range(20)], limit=3) == "known: 0, 1, 2, ..."
+
+
+def test_of_two_as_near_the_one_that_begins_alike_is_shown() -> None:
+    assert nearest("NQ", ["ADJP", "QP", "NX", "NP"]) == "NP"
