@@ -16,7 +16,6 @@ code   meaning
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -111,14 +110,14 @@ def plugin_errors(subject: str, stage: str) -> Iterator[None]:
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice closest to `word` (case-insensitive), or None if nothing is close.
 
-    Of several as close, the one that begins like `word` the longest: NP for NQ, not QP.
+    Of several as close, one with the same first letter: NP for NQ, not QP.
     """
     folded = {c.casefold(): c for c in choices}
     key = word.casefold()
 
-    def closeness(choice: str) -> tuple[float, int]:
+    def closeness(choice: str) -> tuple[float, bool]:
         ratio = difflib.SequenceMatcher(None, choice, key).ratio()
-        return ratio, len(os.path.commonprefix([choice, key]))
+        return ratio, choice[:1] == key[:1]
 
     found = difflib.get_close_matches(key, list(folded), n=5, cutoff=0.5)
     return folded[max(sorted(found), key=closeness)] if found else None
