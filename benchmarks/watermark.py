@@ -2,8 +2,8 @@
 
     python benchmarks/watermark.py --teacher TEACHER --shared ../shared --out w.json --plot w.png
 
-For each strength (the p-value that the control asks for; the smaller, the stronger) n texts, their
-keys in turn, and the same seeds unmarked. A text is found
+For each mode of guidance and strength (the p-value that the control asks for; the smaller, the
+stronger) n texts, their keys in turn, and the same seeds unmarked in that mode. A text is found
 `exact`: if its exact p-value is at most 1%;
 `calibrated`: if it has more green words than 99% of the texts that people wrote (E2E valid, cut to
 the same length) have under its key: the threshold of one who knows the domain.
@@ -16,10 +16,12 @@ import argparse
 import json
 import random
 import sys
+from itertools import cycle, product
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import text_metrics
 from controls import Bench
 from teacher import Teacher
 
@@ -51,19 +53,20 @@ def false_positives(texts: list[str], keys: list[str], gamma: float) -> dict[str
 
 
 def plot(figures: dict[str, Any], path: Path) -> None:
-    """Detection power against the lm-score ratio, a point a strength."""
+    """Detection power against the lm-score ratio, a line a mode, a point a strength."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = figures["rows"]
-    ratios = [row["lm_ratio"] for row in rows]
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    for name in ("exact", "calibrated"):
-        axes.plot(ratios, [row[name] for row in rows], "o-", label=name)
-    for row in rows:
-        axes.annotate(f" {row['p_value']:g}", (row["lm_ratio"], row["exact"]), va="top")
+    for mode in figures["guidance"]:
+        rows = [row for row in figures["rows"] if row["guidance"] == mode]
+        ratios = [row["lm_ratio"] for row in rows]
+        (line,) = axes.plot(ratios, [row["exact"] for row in rows], "o-", label=mode)
+        for row in rows:
+            at = (row["lm_ratio"], row["exact"])
+            axes.annotate(f" {row['p_value']:g}", at, va="top", color=line.get_color())
     axes.plot([1.1], [0.95], "k+", markersize=12, label="aim")
     axes.set_xlabel("lm-score, marked / unmarked")
     axes.set_ylabel("true positives at 1% false positives")
@@ -81,13 +84,17 @@ def main() -> None:
     parser.add_argument("--model", default="e2e")
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--shared", type=Path, required=True, help="folder with data/")
-    parser.add_argument("--p-values", default="0.2,0.1,0.03,0.01,0.002", help="strengths")
+    parser.add_argument(
+        "--p-values",
+        default="0.24,0.1,0.04,0.01,0.002",
+        help="strengths: at 20 words and gamma 1/8, 4 to 8 green words",
+    )
     parser.add_argument("--gamma", type=float, default=GAMMA)
     parser.add_argument("--n", type=int, default=200, help="texts a strength")
     parser.add_argument("--keys", type=int, default=20)
     parser.add_argument("--words", type=int, default=20)
     parser.add_argument("--weight", type=float, default=1.0)
-    parser.add_argument("--guidance", default=GuidanceConfig().mode)
+    parser.add_argument("--guidance", default="posterior,paper", help="modes")
     parser.add_argument("--steps", type=int, default=SamplingConfig().steps)
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--out", type=Path, help="figures as JSON")
@@ -99,7 +106,7 @@ def main() -> None:
         Teacher.load(args.teacher),
         args.shared,
         SamplingConfig(steps=args.steps),
-        GuidanceConfig(mode=args.guidance),
+        GuidanceConfig(),
         1.0,
         args.batch_size,
         {},
@@ -123,38 +130,48 @@ def main() -> None:
         results, seconds = bench.run(name, requests)
         return [r.text for group in results for r in group], seconds
 
-    unmarked, seconds = sample("unmarked")
-    nll = bench.teacher.nll(unmarked)
+    def variety(texts: list[str]) -> dict[str, float]:
+        return {
+            "distinct": text_metrics.distinct_share(texts),
+            "self_bleu4": text_metrics.self_bleu(texts),
+        }
+
+    modes = args.guidance.split(",")
     figures: dict[str, Any] = {
         "model": bench.model.info.sha256[:8],
         **{name: getattr(args, name) for name in ("gamma", "n", "keys", "words", "weight")},
         "steps": args.steps,
-        "guidance": args.guidance,
-        "lm_unmarked": fmean(nll),
-        "seconds_a_text_unmarked": seconds,
+        "guidance": modes,
         "false_positives_people": false_positives(human, keys, args.gamma),
-        "false_positives_unmarked": false_positives(unmarked, keys, args.gamma),
+        "unmarked": [],
         "rows": [],
     }
-    for p_value in map(float, args.p_values.split(",")):
-        texts, seconds = sample(f"p {p_value:g}", p_value)
-        found = [detect([t], keys[i % len(keys)], args.gamma) for i, t in enumerate(texts)]
+    nll: list[float] = []
+    strengths = [None, *map(float, args.p_values.split(","))]
+    for mode, p_value in product(modes, strengths):
+        bench.guidance = GuidanceConfig(mode=mode)
+        texts, seconds = sample(f"{mode}, p {p_value}", p_value)
         marked = bench.teacher.nll(texts)
-        paired = [a - b for a, b in zip(marked, nll, strict=True)]
-        row = {
-            "p_value": p_value,
-            "exact": fmean(e.p_value <= LEVEL for e in found),
-            "calibrated": fmean(e.green >= least[keys[i % len(keys)]] for i, e in enumerate(found)),
-            "asked": fmean(e.p_value <= p_value for e in found),
-            "z": fmean(e.z for e in found),
-            "lm": fmean(marked),
-            "lm_ratio": fmean(marked) / fmean(nll),
-            "lm_ratio_error": stdev(paired) / len(paired) ** 0.5 / fmean(nll),
-            "distinct": len(set(texts)) / len(texts),
-            "seconds_a_text": seconds,
-        }
-        figures["rows"].append(row)
-        print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), file=sys.stderr, flush=True)
+        row: dict[str, Any] = {"guidance": mode, "lm": fmean(marked), **variety(texts)}
+        row["seconds_a_text"] = seconds
+        if p_value is None:
+            nll = marked
+            row["false_positives"] = false_positives(texts, keys, args.gamma)
+            figures["unmarked"].append(row)
+        else:
+            found = [detect([t], key, args.gamma) for t, key in zip(texts, cycle(keys))]
+            paired = [a - b for a, b in zip(marked, nll, strict=True)]
+            row |= {
+                "p_value": p_value,
+                "exact": fmean(e.p_value <= LEVEL for e in found),
+                "calibrated": fmean(e.green >= least[key] for e, key in zip(found, cycle(keys))),
+                "asked": fmean(e.p_value <= p_value for e in found),
+                "z": fmean(e.z for e in found),
+                "lm_ratio": fmean(marked) / fmean(nll),
+                "lm_ratio_error": stdev(paired) / len(paired) ** 0.5 / fmean(nll),
+            }
+            figures["rows"].append(row)
+        print(json.dumps(row), file=sys.stderr, flush=True)
         if args.texts:
             lines = [
                 json.dumps({"row": name, "seed": r.seed, "text": r.text}, ensure_ascii=False)
