@@ -68,12 +68,12 @@ def plot(figures: dict[str, Any], path: Path) -> None:
             at = (row["lm_ratio"], row["exact"])
             axes.annotate(f" {row['p_value']:g}", at, va="top", color=line.get_color())
     axes.plot([1.1], [0.95], "k+", markersize=12, label="aim")
-    axes.set_xlabel("lm-score, marked / unmarked")
+    axes.set_xlabel("lm-score, marked / unmarked in the same mode")
     axes.set_ylabel("true positives at 1% false positives")
     axes.set_title(f"watermark, {figures['words']} words; at each point the p-value asked for")
     axes.set_ylim(0, 1.03)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="lower right")
     figure.savefig(path, dpi=150)
 
 
