@@ -110,7 +110,8 @@ def plugin_errors(subject: str, stage: str) -> Iterator[None]:
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice closest to `word` (case-insensitive), or None if nothing is close.
 
-    Of several as close, one with the same first letter: NP for NQ, not QP.
+    Of several as close, one with the same first letter (NP for NQ, not QP), then the first of them
+    by the alphabet.
     """
     folded = {c.casefold(): c for c in choices}
     key = word.casefold()
