@@ -121,20 +121,14 @@ def main() -> None:
     def sample(name: str, p_value: float | None = None) -> tuple[list[str], float]:
         """Text i has seed i and key i modulo the keys, so that strengths differ in nothing else."""
         requests = []
-        for i in range(args.n):
+        for i, key in zip(range(args.n), cycle(keys)):
             controls = as_controls(length)
             if p_value is not None:
-                mark = Watermark(keys[i % len(keys)], p_value=p_value, gamma=args.gamma)
+                mark = Watermark(key, p_value=p_value, gamma=args.gamma)
                 controls += args.weight * mark
             requests.append(Request(controls, 1, i))
         results, seconds = bench.run(name, requests)
         return [r.text for group in results for r in group], seconds
-
-    def variety(texts: list[str]) -> dict[str, float]:
-        return {
-            "distinct": text_metrics.distinct_share(texts),
-            "self_bleu4": text_metrics.self_bleu(texts),
-        }
 
     modes = args.guidance.split(",")
     figures: dict[str, Any] = {
@@ -146,29 +140,34 @@ def main() -> None:
         "unmarked": [],
         "rows": [],
     }
-    nll: list[float] = []
+    unmarked: list[float] = []  # nll of the mode's texts without a mark: the first of its strengths
     strengths = [None, *map(float, args.p_values.split(","))]
     for mode, p_value in product(modes, strengths):
         bench.guidance = GuidanceConfig(mode=mode)
         texts, seconds = sample(f"{mode}, p {p_value}", p_value)
-        marked = bench.teacher.nll(texts)
-        row: dict[str, Any] = {"guidance": mode, "lm": fmean(marked), **variety(texts)}
-        row["seconds_a_text"] = seconds
+        nll = bench.teacher.nll(texts)
+        row: dict[str, Any] = {
+            "guidance": mode,
+            "lm": fmean(nll),
+            "distinct": text_metrics.distinct_share(texts),
+            "self_bleu4": text_metrics.self_bleu(texts),
+            "seconds_a_text": seconds,
+        }
         if p_value is None:
-            nll = marked
+            unmarked = nll
             row["false_positives"] = false_positives(texts, keys, args.gamma)
             figures["unmarked"].append(row)
         else:
             found = [detect([t], key, args.gamma) for t, key in zip(texts, cycle(keys))]
-            paired = [a - b for a, b in zip(marked, nll, strict=True)]
+            paired = [a - b for a, b in zip(nll, unmarked, strict=True)]
             row |= {
                 "p_value": p_value,
                 "exact": fmean(e.p_value <= LEVEL for e in found),
                 "calibrated": fmean(e.green >= least[key] for e, key in zip(found, cycle(keys))),
                 "asked": fmean(e.p_value <= p_value for e in found),
                 "z": fmean(e.z for e in found),
-                "lm_ratio": fmean(marked) / fmean(nll),
-                "lm_ratio_error": stdev(paired) / len(paired) ** 0.5 / fmean(nll),
+                "lm_ratio": fmean(nll) / fmean(unmarked),
+                "lm_ratio_error": stdev(paired) / len(paired) ** 0.5 / fmean(unmarked),
             }
             figures["rows"].append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)

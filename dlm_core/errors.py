@@ -110,18 +110,18 @@ def plugin_errors(subject: str, stage: str) -> Iterator[None]:
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice closest to `word` (case-insensitive), or None if nothing is close.
 
-    Of several as close, one with the same first letter (NP for NQ, not QP), then the first of them
-    by the alphabet.
+    Of several as close, the one that agrees with `word` the earliest (NP for NQ, not QP), then the
+    first of them by the alphabet.
     """
     folded = {c.casefold(): c for c in choices}
     key = word.casefold()
 
-    def closeness(choice: str) -> tuple[float, bool]:
-        ratio = difflib.SequenceMatcher(None, choice, key).ratio()
-        return ratio, choice[:1] == key[:1]
+    def closeness(choice: str) -> tuple[float, int]:
+        matcher = difflib.SequenceMatcher(None, choice, key)
+        return matcher.ratio(), -matcher.get_matching_blocks()[0].b
 
-    found = difflib.get_close_matches(key, list(folded), n=5, cutoff=0.5)
-    return folded[max(sorted(found), key=closeness)] if found else None
+    close = difflib.get_close_matches(key, folded, n=max(1, len(folded)), cutoff=0.5)
+    return folded[max(sorted(close), key=closeness)] if close else None
 
 
 def did_you_mean(word: str, choices: Iterable[str], limit: int = 12) -> str:

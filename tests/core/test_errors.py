@@ -102,3 +102,5 @@ def test_the_nearest_ignores_case_and_long_lists_are_cut() -> None:
 
 def test_of_two_as_near_the_one_that_begins_alike_is_shown() -> None:
     assert nearest("NQ", ["ADJP", "QP", "NX", "NP"]) == "NP"
+    assert nearest("NQ", ["QV", "QW", "QX", "QY", "QZ", "NP"]) == "NP"
+    assert nearest("ADVPP", ["PP", "VP"]) == nearest("VPP", ["PP", "VP"]) == "VP"
