@@ -28,12 +28,13 @@ import text_metrics
 from teacher import Teacher
 
 from dlm_controls import Avoid, Infill, Length, Pos, Semantic
-from dlm_controls.mr_reader import contradictions, repetitions
+from dlm_controls.semantic.reader import contradictions, repetitions
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
-from dlm_core.generation import Request, generate_batches
+from dlm_core.control.compose import as_controls
+from dlm_core.generation.generate import generate_batches
+from dlm_core.generation.prepare import Request
 from dlm_core.results import Result
-from dlm_core.spec import as_controls
 
 FRAME = {"START", "END", "\n"}
 

@@ -23,11 +23,12 @@ from patterns import Maker
 from trees import bare, some_span, validation
 
 from dlm_controls import Length, Pos, Semantic
-from dlm_controls.mr_reader import read_mentions
-from dlm_controls.parser import parse_words
-from dlm_controls.spacy_tags import pos_tags
-from dlm_core.generation import Request
-from dlm_core.spec import ControlSpec, Verdict, as_controls
+from dlm_controls.pos.oracle import pos_tags
+from dlm_controls.semantic.reader import read_mentions
+from dlm_controls.tree.oracle import parse_words
+from dlm_core.control.compose import ControlSpec, as_controls
+from dlm_core.control.verdict import Verdict
+from dlm_core.generation.prepare import Request
 
 MODES = ("posterior", "paper", "both")
 SAMPLES = 3

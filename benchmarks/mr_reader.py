@@ -1,4 +1,4 @@
-"""How well the rules of `dlm_controls.mr_reader` read E2E references back into their MRs.
+"""How well the rules of `dlm_controls.semantic.reader` read E2E references back into their MRs.
 
 Usage: python benchmarks/mr_reader.py [CORPUS.csv.gz ...]   (default: $DLM_SHARED's valid.csv.gz)
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dlm_controls import mr_reader as mr
+from dlm_controls.semantic import reader as mr
 from dlm_core.corpora import Example, read_corpus
 
 

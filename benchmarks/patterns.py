@@ -38,9 +38,9 @@ from teacher import Teacher
 from dlm_controls import Avoid, Keyword, Pattern
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
-from dlm_core.generation import Request
+from dlm_core.control.compose import ControlSpec, as_controls
+from dlm_core.generation.prepare import Request
 from dlm_core.results import Result
-from dlm_core.spec import ControlSpec, as_controls
 
 
 @dataclass(frozen=True)

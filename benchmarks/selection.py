@@ -24,10 +24,10 @@ from dlm_controls import Infill
 from dlm_controls.selectors import MBR, ByLM
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
-from dlm_core.generation import Request
+from dlm_core.control.compose import as_controls
+from dlm_core.generation.prepare import Request
 from dlm_core.results import Result
 from dlm_core.selection import SelectorSpec, select
-from dlm_core.spec import as_controls
 
 
 def gap(infill: Infill, text: str) -> str:

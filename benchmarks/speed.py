@@ -23,7 +23,8 @@ import torch
 from dlm_controls import Pos, Semantic
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
-from dlm_core.generation import Request, generate_batches
+from dlm_core.generation.generate import generate_batches
+from dlm_core.generation.prepare import Request
 
 QUICK_START = [
     "generate", "--control", "semantic:food=Japanese", "--control", "pos:PROPN AUX ...", "-n", "4",

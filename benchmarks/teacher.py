@@ -32,8 +32,8 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dlm_core.corpora import READERS, read_corpus
-from dlm_core.data import LengthBatches, collate
 from dlm_core.errors import DLMError, MissingError, UsageError
+from dlm_core.training.data import LengthBatches, collate
 from dlm_core.vocab import Vocab
 
 if TYPE_CHECKING:

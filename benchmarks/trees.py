@@ -23,12 +23,12 @@ import controls
 from controls import FRAME, Bench
 
 from dlm_controls import Span, Tree
-from dlm_controls.bracketing import ANY, ROOTS, ParseTree, labelled_f1
-from dlm_controls.parser import parse_words
+from dlm_controls.tree.bracketing import ANY, ROOTS, ParseTree, labelled_f1
+from dlm_controls.tree.oracle import parse_words
+from dlm_core.control.compose import Controls, ControlSpec, as_controls
 from dlm_core.errors import SpecError
-from dlm_core.generation import Request
+from dlm_core.generation.prepare import Request
 from dlm_core.results import Result
-from dlm_core.spec import Controls, ControlSpec, as_controls
 
 SAMPLES = 5
 

@@ -28,8 +28,8 @@ from teacher import Teacher
 from dlm_controls import Length
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
-from dlm_core.generation import Request
-from dlm_core.spec import as_controls
+from dlm_core.control.compose import as_controls
+from dlm_core.generation.prepare import Request
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins_example" / "dlm-watermark"))
 from dlm_watermark import GAMMA, Watermark, detect

@@ -10,42 +10,12 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-
-@dataclass(frozen=True)
-class Command:
-    """A command, or a group of them: `dlm_cli.NAME` holds it as `command` or `app`."""
-
-    name: str
-    summary: str
-    group: bool
-    panel: str
-
-
-COMMANDS = (
-    Command("generate", "Generate texts under controls.", False, "Use"),
-    Command("select", "Choose among texts of a JSONL file.", False, "Use"),
-    Command("controls", "List, show and check controls.", True, "Use"),
-    Command("selectors", "List selectors.", True, "Use"),
-    Command("models", "List and show models.", True, "Use"),
-    Command("train", "Train a Diffusion-LM, or the head of a control.", True, "Extend"),
-    Command("plugins", "List, show, start and check plugins.", True, "Extend"),
-    Command("env", "Show versions, device and settings, for a bug report.", False, "Extend"),
-)
-
-
-def examples(*lines: str) -> str:
-    """An epilog of examples, one a line."""
-    return "\n".join(["Examples", *(f"  {line}" for line in lines)])
-
-
-def group(summary: str) -> typer.Typer:
-    """A group of commands."""
-    return typer.Typer(no_args_is_help=True, help=summary, rich_markup_mode="rich")
+from dlm_cli.commands import COMMANDS
+from dlm_cli.help import examples
 
 
 def build(argv: Sequence[str] | None = None) -> typer.Typer:
@@ -75,7 +45,7 @@ def build(argv: Sequence[str] | None = None) -> typer.Typer:
                 _elsewhere
             )
             continue
-        module = importlib.import_module(f"dlm_cli.{command.name}")
+        module = importlib.import_module(command.module)
         if command.group:
             app.add_typer(module.app, name=command.name, rich_help_panel=command.panel)
         else:
@@ -84,7 +54,7 @@ def build(argv: Sequence[str] | None = None) -> typer.Typer:
             )
     own = wanted in {command.name for command in COMMANDS}
     if (everything or not (own or "--version" in (argv or ()))) and _other_plugins():
-        from dlm_cli.plugins import load_commands
+        from dlm_cli.plugins.loading import load_commands
 
         load_commands(app, strict=None if wanted else False, quiet=everything)
     return app

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dlm_cli.app import examples, group
+from dlm_cli.help import examples, group
 from dlm_cli.options import Json, Model, PluginFiles
 from dlm_cli.output import print_json, print_table, stderr
-from dlm_cli.plugins import find_control, load
+from dlm_cli.plugins.loading import find_control, load
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from dlm_core.bundle import ModelInfo
-    from dlm_core.plugins import Plugins
-    from dlm_core.spec import ControlSpec
+    from dlm_core.control.compose import ControlSpec
+    from dlm_core.plugins.registry import Plugins
 
 app = group("List, show and check controls.")
 _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -91,8 +91,9 @@ def check(
     Ends with the code of the worst: 2 for a spec that cannot be read, 4 for one that no text meets.
     """
     from dlm_core.bundle import ModelInfo
+    from dlm_core.control.compose import Controls
+    from dlm_core.control.parse import parse_spec
     from dlm_core.errors import DLMError
-    from dlm_core.spec import Controls, parse_spec
 
     plugins = load(plugin)
     info = ModelInfo.read(model)
@@ -111,7 +112,7 @@ def check(
 
 def trainable(cls: type[ControlSpec]) -> bool:
     """The control has a head to train, as opposed to a classifier-free one."""
-    from dlm_core.spec import ControlSpec
+    from dlm_core.control.compose import ControlSpec
 
     return getattr(cls.train, "__func__", None) is not getattr(ControlSpec.train, "__func__", None)
 

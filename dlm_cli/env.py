@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dlm_cli.app import examples
+from dlm_cli.help import examples
 from dlm_cli.options import Json
 from dlm_cli.output import print_json, print_table
 
@@ -24,7 +24,7 @@ EPILOG = examples("dlm env", "dlm env --json")
 
 def command(as_json: Json = False) -> None:
     """Show versions, device and settings, for a bug report."""
-    from dlm_cli.plugins import load
+    from dlm_cli.plugins.loading import load
     from dlm_core.bundle import EMBEDDED, embedded_names
     from dlm_core.version import VERSION
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dlm_cli.app import examples, group
+from dlm_cli.help import examples, group
 from dlm_cli.options import MODEL_HELP, Json
 from dlm_cli.output import print_json, print_table, stderr
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dlm_cli.app import examples
+from dlm_cli.help import examples
 from dlm_cli.options import PluginFiles
 from dlm_cli.output import open_results
-from dlm_cli.requests import open_lines
+from dlm_cli.requests.lines import open_lines
 from dlm_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def command(
 
     Lines of one 'id' are the candidates of one request; without ids all lines are.
     """
-    from dlm_cli.plugins import load
+    from dlm_cli.plugins.loading import load
     from dlm_core.selection import check_selector, parse_selector
     from dlm_core.selection import select as choose
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dlm_cli.app import examples, group
+from dlm_cli.help import examples, group
 from dlm_cli.options import Json, PluginFiles
 from dlm_cli.output import print_json, print_table
-from dlm_cli.plugins import load
+from dlm_cli.plugins.loading import load
 
 app = group("List selectors.")
 

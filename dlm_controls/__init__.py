@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dlm_controls.classify import Classify
+from dlm_controls.classify.spec import Classify
 from dlm_controls.infill import Infill
 from dlm_controls.length import Length
-from dlm_controls.pattern import Avoid, Keyword, Pattern
-from dlm_controls.pos import Pos
-from dlm_controls.semantic import Semantic
-from dlm_controls.span import Span
-from dlm_controls.tree import Tree
+from dlm_controls.pattern.phrases import Avoid, Keyword
+from dlm_controls.pattern.spec import Pattern
+from dlm_controls.pos.spec import Pos
+from dlm_controls.semantic.spec import Semantic
+from dlm_controls.tree.span import Span
+from dlm_controls.tree.spec import Tree
 
 __all__ = [
     "Avoid",

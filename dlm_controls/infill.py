@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from dlm_controls.automaton import Automaton, Wildcard, Word
-from dlm_controls.pattern import WordAutomaton
+from dlm_controls.pattern.automaton import Automaton
+from dlm_controls.pattern.language import WordAutomaton
+from dlm_controls.pattern.notation import Wildcard, Word
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.spec import SpecValueError
+from dlm_core.control.verdict import Verdict
 from dlm_core.errors import SpecError, did_you_mean
-from dlm_core.spec import Lengths, SpecValueError, Verdict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dlm_core.bundle import ModelInfo
-    from dlm_core.guidance import BuildContext, Control, State
+    from dlm_core.control.protocol import BuildContext, Control
+    from dlm_core.control.state import State
 
 
 class Infill(WordAutomaton):

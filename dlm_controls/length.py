@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from dlm_core.spec import ControlSpec, Lengths, SpecValueError, Verdict
+from dlm_core.control.compose import ControlSpec
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.spec import SpecValueError
+from dlm_core.control.verdict import Verdict
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
-    from dlm_core.guidance import BuildContext, Control
+    from dlm_core.control.protocol import BuildContext, Control
 
 _RANGE = re.compile(r"\s*(-?\d+)\s*(?:-|\.\.|to)\s*(-?\d+)\s*")
 

@@ -17,44 +17,44 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "BuildContext": "guidance",
-    "Control": "guidance",
+    "BuildContext": "control.protocol",
+    "Control": "control.protocol",
     "ControlReport": "results",
-    "ControlSpec": "spec",
-    "Controls": "spec",
+    "ControlSpec": "control.compose",
+    "Controls": "control.compose",
     "DLMError": "errors",
     "Example": "corpora",
     "GuidanceConfig": "config",
-    "LOG_FLOOR": "guidance",
-    "Lengths": "spec",
+    "LOG_FLOOR": "control.state",
+    "Lengths": "control.lengths",
     "MissingError": "errors",
     "Model": "bundle",
     "ModelConfig": "config",
     "ModelInfo": "bundle",
     "PluginError": "errors",
-    "Request": "generation",
+    "Request": "generation.prepare",
     "Result": "results",
     "SamplingConfig": "config",
     "SelectorSpec": "selection",
     "SpecError": "errors",
-    "SpecValueError": "spec",
-    "State": "guidance",
+    "SpecValueError": "control.spec",
+    "State": "control.state",
     "TrainConfig": "config",
     "UnsatisfiableError": "errors",
     "UsageError": "errors",
-    "Verdict": "spec",
+    "Verdict": "control.verdict",
     "Vocab": "vocab",
     "did_you_mean": "errors",
-    "fit": "heads",
-    "generate": "generation",
-    "generate_batches": "generation",
-    "hookimpl": "hookspecs",
+    "fit": "training.heads",
+    "generate": "generation.generate",
+    "generate_batches": "generation.generate",
+    "hookimpl": "plugins.hooks",
     "load": "bundle",
-    "load_plugins": "plugins",
-    "log_any": "guidance",
-    "noised": "heads",
+    "load_plugins": "plugins.loading",
+    "log_any": "control.probability",
+    "noised": "training.heads",
     "parse_selector": "selection",
-    "parse_spec": "spec",
+    "parse_spec": "control.parse",
     "select": "selection",
     "write_weights": "bundle",
 }
@@ -68,6 +68,17 @@ if TYPE_CHECKING:
     from dlm_core.config import ModelConfig as ModelConfig
     from dlm_core.config import SamplingConfig as SamplingConfig
     from dlm_core.config import TrainConfig as TrainConfig
+    from dlm_core.control.compose import Controls as Controls
+    from dlm_core.control.compose import ControlSpec as ControlSpec
+    from dlm_core.control.lengths import Lengths as Lengths
+    from dlm_core.control.parse import parse_spec as parse_spec
+    from dlm_core.control.probability import log_any as log_any
+    from dlm_core.control.protocol import BuildContext as BuildContext
+    from dlm_core.control.protocol import Control as Control
+    from dlm_core.control.spec import SpecValueError as SpecValueError
+    from dlm_core.control.state import LOG_FLOOR as LOG_FLOOR
+    from dlm_core.control.state import State as State
+    from dlm_core.control.verdict import Verdict as Verdict
     from dlm_core.corpora import Example as Example
     from dlm_core.errors import DLMError as DLMError
     from dlm_core.errors import MissingError as MissingError
@@ -76,29 +87,18 @@ if TYPE_CHECKING:
     from dlm_core.errors import UnsatisfiableError as UnsatisfiableError
     from dlm_core.errors import UsageError as UsageError
     from dlm_core.errors import did_you_mean as did_you_mean
-    from dlm_core.generation import Request as Request
-    from dlm_core.generation import generate as generate
-    from dlm_core.generation import generate_batches as generate_batches
-    from dlm_core.guidance import LOG_FLOOR as LOG_FLOOR
-    from dlm_core.guidance import BuildContext as BuildContext
-    from dlm_core.guidance import Control as Control
-    from dlm_core.guidance import State as State
-    from dlm_core.guidance import log_any as log_any
-    from dlm_core.heads import fit as fit
-    from dlm_core.heads import noised as noised
-    from dlm_core.hookspecs import hookimpl as hookimpl
-    from dlm_core.plugins import load_plugins as load_plugins
+    from dlm_core.generation.generate import generate as generate
+    from dlm_core.generation.generate import generate_batches as generate_batches
+    from dlm_core.generation.prepare import Request as Request
+    from dlm_core.plugins.hooks import hookimpl as hookimpl
+    from dlm_core.plugins.loading import load_plugins as load_plugins
     from dlm_core.results import ControlReport as ControlReport
     from dlm_core.results import Result as Result
     from dlm_core.selection import SelectorSpec as SelectorSpec
     from dlm_core.selection import parse_selector as parse_selector
     from dlm_core.selection import select as select
-    from dlm_core.spec import Controls as Controls
-    from dlm_core.spec import ControlSpec as ControlSpec
-    from dlm_core.spec import Lengths as Lengths
-    from dlm_core.spec import SpecValueError as SpecValueError
-    from dlm_core.spec import Verdict as Verdict
-    from dlm_core.spec import parse_spec as parse_spec
+    from dlm_core.training.heads import fit as fit
+    from dlm_core.training.heads import noised as noised
     from dlm_core.vocab import Vocab as Vocab
 
 __all__ = sorted([*_HOMES, "__version__"])
@@ -106,7 +106,7 @@ __all__ = sorted([*_HOMES, "__version__"])
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from dlm_core.version import VERSION
+        from dlm_core.version import VERSION as VERSION
 
         return VERSION
     if name not in _HOMES:

@@ -26,7 +26,7 @@ from dlm_core.vocab import Vocab
 if TYPE_CHECKING:
     import torch
 
-    from dlm_core.model import DiffusionLM
+    from dlm_core.diffusion.model import DiffusionLM
 
 FORMAT = "dlm-bundle-1"
 EMBEDDED = Path(__file__).parent / "models"
@@ -176,7 +176,7 @@ class Model:
         Raises:
             MissingError: it is missing, truncated, or of another shape or format.
         """
-        from dlm_core.model import DiffusionLM
+        from dlm_core.diffusion.model import DiffusionLM
 
         info = ModelInfo.read(name)
         net = DiffusionLM(info.config, pad=info.vocab.pad, unk=info.vocab.unk)
@@ -219,7 +219,7 @@ def mix(first: Model, second: Model, share: float) -> Model:
     Raises:
         UsageError: the share is not in [0, 1], or the models differ in shape or vocabulary.
     """
-    from dlm_core.model import DiffusionLM
+    from dlm_core.diffusion.model import DiffusionLM
 
     if not 0 <= share <= 1:
         raise UsageError(f"the share is {share}, not between 0 and 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dlm_core.spec import Verdict
+from dlm_core.control.verdict import Verdict
 
 
 class ControlReport(BaseModel):

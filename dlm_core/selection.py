@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dlm_core.control.parse import parse_kind
+from dlm_core.control.spec import Spec
 from dlm_core.errors import PluginError, UsageError, plugin_errors
-from dlm_core.spec import Spec, parse_kind
 
 if TYPE_CHECKING:
     from dlm_core.results import Result

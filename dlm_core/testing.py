@@ -21,15 +21,21 @@ from torch import Tensor
 
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
+from dlm_core.control.compose import Controls, ControlSpec, Term, as_controls
+from dlm_core.control.parse import parse_spec
+from dlm_core.control.protocol import SupportsFixed, SupportsTilt
+from dlm_core.control.state import State
+from dlm_core.control.verdict import Verdict
+from dlm_core.diffusion.noise import PerSampleNoise
+from dlm_core.diffusion.prediction import Prediction
 from dlm_core.errors import MissingError, PluginError
-from dlm_core.generation import Request, generate, prepare
-from dlm_core.guidance import Guard, State, SupportsFixed, SupportsTilt
-from dlm_core.model import Prediction
-from dlm_core.noise import PerSampleNoise
-from dlm_core.plugins import Plugins, load_plugins
+from dlm_core.generation.generate import generate
+from dlm_core.generation.prepare import Request, prepare
+from dlm_core.guidance.guard import Guard
+from dlm_core.plugins.loading import load_plugins
+from dlm_core.plugins.registry import Plugins
 from dlm_core.results import ControlReport, Result
 from dlm_core.selection import SelectorSpec, check_selector, parse_selector, select
-from dlm_core.spec import Controls, ControlSpec, Term, Verdict, as_controls, parse_spec
 
 TEXTS, STEPS = 4, 8
 

@@ -13,8 +13,11 @@ from torch import Tensor
 
 from dlm_core.bundle import Model, save_bundle
 from dlm_core.config import ModelConfig
-from dlm_core.guidance import FunctionControl, Guard, State
-from dlm_core.model import DiffusionLM, Prediction
+from dlm_core.control.protocol import FunctionControl
+from dlm_core.control.state import State
+from dlm_core.diffusion.model import DiffusionLM
+from dlm_core.diffusion.prediction import Prediction
+from dlm_core.guidance.guard import Guard
 from dlm_core.vocab import Vocab
 
 for name in ("DLM_PLUGINS", "DLM_STRICT_PLUGINS"):

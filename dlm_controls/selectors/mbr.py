@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from dlm_core.control.spec import SpecValueError
 from dlm_core.errors import MissingError, did_you_mean
 from dlm_core.selection import SelectorSpec
-from dlm_core.spec import SpecValueError
 
 if TYPE_CHECKING:
     from dlm_core.results import Result

@@ -78,7 +78,7 @@ def test_an_unwritable_output_is_told_before_sampling(make, tmp_path, place, mon
 
 
 def test_a_later_failure_keeps_the_results_already_made(make, monkeypatch):
-    from dlm_core import generation
+    from dlm_core.generation import generate as generation
 
     real = generation.generate_batches
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlm_core as dlm
-from dlm_cli.recipes import Recipe, read_recipe
+from dlm_cli.requests.recipes import Recipe, read_recipe
 from dlm_controls.selectors import MBR
 from dlm_core.config import GuidanceConfig, SamplingConfig
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlm_controls.automaton import MAX_STATES, Automaton, TooManyStatesError, parse, words_of
+from dlm_controls.pattern.automaton import MAX_STATES, Automaton, TooManyStatesError
+from dlm_controls.pattern.notation import parse, words_of
 from dlm_core.errors import SpecError
 
 # words that look like the grammar among them, and two that no pattern names

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlm_controls.bracketing import Bracket, labelled_f1, matches, plain_label, read_tree
-from dlm_core.spec import SpecValueError
+from dlm_controls.tree.bracketing import Bracket, labelled_f1, matches, plain_label, read_tree
+from dlm_core.control.spec import SpecValueError
 
 GOLD = "(S (A (P this)) (B (Q is) (A (R a) (T test))))"
 

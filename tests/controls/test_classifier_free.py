@@ -9,9 +9,11 @@ import torch
 
 from dlm_controls import Infill, Length
 from dlm_core.bundle import Model
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.protocol import BuildContext
+from dlm_core.control.state import State
 from dlm_core.errors import SpecError
-from dlm_core.guidance import BuildContext, Guard, State
-from dlm_core.spec import Lengths
+from dlm_core.guidance.guard import Guard
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from dlm_controls import Classify
-from dlm_controls.classifier import Reader, load_judge
+from dlm_controls.classify.nets import Reader, load_judge
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
+from dlm_core.control.compose import ControlSpec
+from dlm_core.control.parse import parse_spec
 from dlm_core.errors import DLMError, MissingError, SpecError, UsageError
-from dlm_core.generation import generate
-from dlm_core.spec import ControlSpec, parse_spec
+from dlm_core.generation.generate import generate
 from dlm_core.testing import assert_control
 
 QUICK = SamplingConfig(steps=10)

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dlm_controls import mr_reader
-from dlm_controls.mr_reader import (
-    FIELDS,
-    VALUES,
+from dlm_controls.semantic import reader as mr_reader
+from dlm_controls.semantic.reader import (
     Mention,
     canonical_field,
     canonical_value,
@@ -22,6 +20,7 @@ from dlm_controls.mr_reader import (
     repetitions,
     right_field,
 )
+from dlm_controls.semantic.tables import FIELDS, VALUES
 from dlm_core.corpora import read_corpus
 
 

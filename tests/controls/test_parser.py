@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dlm_controls.bracketing import ParseTree, matches, read_tree
-from dlm_controls.parser import parse_corpus, parse_words, tokenizers_as_of_old
+from dlm_controls.tree.bracketing import ParseTree, matches, read_tree
+from dlm_controls.tree.oracle import parse_corpus, parse_words, tokenizers_as_of_old
 from dlm_core.errors import MissingError, UsageError
 
 

@@ -11,14 +11,21 @@ import torch
 from torch import Tensor
 
 from dlm_controls import Avoid, Infill, Keyword, Length, Pattern, Pos, Semantic
-from dlm_controls.pattern_control import PatternControl
+from dlm_controls.pattern.control import PatternControl
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
+from dlm_core.control.compose import Controls, ControlSpec, as_controls
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.parse import parse_spec
+from dlm_core.control.protocol import BuildContext
+from dlm_core.control.state import State
+from dlm_core.control.verdict import Verdict
 from dlm_core.errors import SpecError, UnsatisfiableError, UsageError
-from dlm_core.generation import Request, generate, prepare
-from dlm_core.guidance import BuildContext, Guard, State
-from dlm_core.plugins import Plugins, load_plugins
-from dlm_core.spec import Controls, ControlSpec, Lengths, Verdict, as_controls, parse_spec
+from dlm_core.generation.generate import generate
+from dlm_core.generation.prepare import Request, prepare
+from dlm_core.guidance.guard import Guard
+from dlm_core.plugins.loading import load_plugins
+from dlm_core.plugins.registry import Plugins
 from dlm_core.testing import assert_control
 
 WORDS = ("The", "pub", ".", "is", "cheap")

@@ -13,15 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dlm_controls.pos import Pos, _PosControl, align
-from dlm_controls.tagger import WordTagger
-from dlm_controls.words_given import WordsGiven
+from dlm_controls.heads.tagger import WordTagger
+from dlm_controls.heads.writer import WordsGiven
+from dlm_controls.pos.align import align
+from dlm_controls.pos.control import PosControl
+from dlm_controls.pos.spec import Pos
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.state import State
 from dlm_core.errors import MissingError
-from dlm_core.generation import generate
-from dlm_core.guidance import Guard, State
-from dlm_core.spec import Lengths
+from dlm_core.generation.generate import generate
+from dlm_core.guidance.guard import Guard
 
 LABELS = ("DET", "NOUN", "VERB")
 
@@ -97,7 +100,7 @@ def test_log_prob_and_tilt_against_enumeration_over_texts(
     log_q = random(2, L, V, seed=1).log_softmax(-1)
     state = make_state(log_q, random(2, L, D, seed=2))
     delta = random(2, L, V, seed=3)
-    control = _PosControl(tagger, lambda *_: delta, items, (False,) * L)  # type: ignore[arg-type]
+    control = PosControl(tagger, lambda *_: delta, items, (False,) * L)  # type: ignore[arg-type]
     p = label_probabilities(tagger, state)
 
     def enumerated(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +134,7 @@ def test_the_net_that_writes_is_shown_the_tags_where_they_stand(
         return torch.zeros_like(q)
 
     state = make_state(random(2, 4, V).log_softmax(-1), random(2, 4, D), torch.tensor([4, 2]))
-    control = _PosControl(tagger, words, (0, -1, 2), (False, True, False))  # type: ignore[arg-type]
+    control = PosControl(tagger, words, (0, -1, 2), (False, True, False))  # type: ignore[arg-type]
     control.tilt(state)
     assert shown == [[[1, 0, 0, 3], [1, 3, 0, 0]]]
 
@@ -155,7 +158,7 @@ def test_the_length_places_the_tags_around_one_gap(
     make_state: Callable[..., State],
 ) -> None:
     state = make_state(random(1, 6, V).log_softmax(-1), random(1, 6, D), torch.tensor([length]))
-    labels = _PosControl(tagger, WRITER, items, gaps)._labels(state)[0].tolist()
+    labels = PosControl(tagger, WRITER, items, gaps)._labels(state)[0].tolist()
     assert labels == expected + [-1] * (6 - length)
 
 
@@ -169,13 +172,13 @@ def test_two_gaps_go_where_the_words_are_likeliest(
         logits[..., other] = 12.0
         logits[0, at, other], logits[0, at, verb] = 0.0, 12.0
         state = make_state(logits.log_softmax(-1), random(1, 5, D))
-        control = _PosControl(tagger, WRITER, (-1, 2, -1), (True, False, True))
+        control = PosControl(tagger, WRITER, (-1, 2, -1), (True, False, True))
         labels = control._labels(state)[0].tolist()
         assert labels == [2 if i == at else -1 for i in range(5)]
 
 
 def test_samples_are_independent(tagger: WordTagger, make_state: Callable[..., State]) -> None:
-    control = _PosControl(tagger, WRITER, (0, -1, 2), (False, True, False))
+    control = PosControl(tagger, WRITER, (0, -1, 2), (False, True, False))
     state = make_state(
         random(3, 6, V, seed=4).log_softmax(-1), random(3, 6, D), torch.tensor([6, 2, 4])
     )
@@ -188,7 +191,7 @@ def test_samples_are_independent(tagger: WordTagger, make_state: Callable[..., S
 @pytest.fixture(scope="module")
 def spacy_tags() -> None:
     pytest.importorskip("spacy")
-    from dlm_controls.spacy_tags import tagger
+    from dlm_controls.pos.oracle import tagger
     from dlm_core.errors import MissingError
 
     try:
@@ -238,7 +241,7 @@ def test_the_embedded_head_writes_the_asked_tags(embedded_model: Model) -> None:
 
 
 def test_without_spacy_the_verdict_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dlm_controls.spacy_tags import tagger
+    from dlm_controls.pos.oracle import tagger
 
     for module in ("spacy", "spacy.tokens"):
         monkeypatch.setitem(sys.modules, module, None)  # importing it fails, as if not installed

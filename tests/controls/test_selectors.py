@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dlm_controls.selectors import MBR, ByControl, ByLM, First, mbr
 from dlm_core.errors import MissingError, SpecError, UsageError
-from dlm_core.plugins import load_plugins
+from dlm_core.plugins.loading import load_plugins
 from dlm_core.results import ControlReport, Result
 from dlm_core.selection import check_selector, parse_selector, select
 from dlm_core.vocab import Vocab

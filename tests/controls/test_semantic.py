@@ -10,19 +10,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlm_controls.semantic import OUTSIDE, Semantic, _Phrase, _SemanticControl
-from dlm_controls.tagger import WordTagger
+from dlm_controls.heads.tagger import WordTagger
+from dlm_controls.semantic.control import Phrase, SemanticControl
+from dlm_controls.semantic.spec import OUTSIDE, Semantic
 from dlm_core.bundle import Model, ModelInfo
 from dlm_core.config import SamplingConfig
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.protocol import BuildContext
+from dlm_core.control.state import State
 from dlm_core.errors import MissingError, SpecError
-from dlm_core.generation import generate
-from dlm_core.guidance import BuildContext, Guard, State
-from dlm_core.heads import noised
-from dlm_core.spec import Lengths
+from dlm_core.generation.generate import generate
+from dlm_core.guidance.guard import Guard
+from dlm_core.training.heads import noised
 
 D, V, L = 3, 7, 5
 # word 2 alone is the value; "1 2" says the field as well
-PHRASES = (_Phrase((2,), (0, 1)), _Phrase((1, 2), (1, 2)), _Phrase((4, 5, 6), (0, 2)))
+PHRASES = (Phrase((2,), (0, 1)), Phrase((1, 2), (1, 2)), Phrase((4, 5, 6), (0, 2)))
 DENIERS = (3, 0)
 LENGTHS = torch.tensor([5, 3, 2])
 
@@ -38,8 +41,8 @@ def tagger() -> WordTagger:
 
 
 @pytest.fixture
-def control(tagger: WordTagger) -> _SemanticControl:
-    return _SemanticControl(tagger, 1, PHRASES, "toy", 16)
+def control(tagger: WordTagger) -> SemanticControl:
+    return SemanticControl(tagger, 1, PHRASES, "toy", 16)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -73,7 +76,7 @@ def place_probabilities(
 
 
 def test_log_prob_is_that_of_at_least_one_phrase_at_some_place(
-    control: _SemanticControl, tagger: WordTagger, state: State
+    control: SemanticControl, tagger: WordTagger, state: State
 ) -> None:
     found = control.log_prob(state)
     for row in range(3):
@@ -84,7 +87,7 @@ def test_log_prob_is_that_of_at_least_one_phrase_at_some_place(
 def test_a_phrase_counts_where_no_word_before_it_denies_it(
     tagger: WordTagger, state: State
 ) -> None:
-    control = _SemanticControl(tagger, 1, PHRASES, "toy", 16, deniers=DENIERS)
+    control = SemanticControl(tagger, 1, PHRASES, "toy", 16, deniers=DENIERS)
     found = control.log_prob(state)
     for row in range(3):
         places = place_probabilities(tagger, state, row, DENIERS).values()
@@ -106,7 +109,7 @@ def test_a_denied_fact_is_not_said(text: str, info: ModelInfo) -> None:
     assert float(denied) < -5 and float(said) > -1
 
 
-def test_samples_are_independent(control: _SemanticControl, state: State) -> None:
+def test_samples_are_independent(control: SemanticControl, state: State) -> None:
     together = control.log_prob(state)
     for i in range(3):
         alone = control.log_prob(state.rows(slice(i, i + 1)))
@@ -114,7 +117,7 @@ def test_samples_are_independent(control: _SemanticControl, state: State) -> Non
 
 
 def test_the_gradient_reaches_the_words_of_the_phrases_only_where_they_fit(
-    control: _SemanticControl, state: State
+    control: SemanticControl, state: State
 ) -> None:
     log_q = state.token_log_probs.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(control.log_prob(state.with_log_probs(log_q)).sum(), log_q)
@@ -125,7 +128,7 @@ def test_the_gradient_reaches_the_words_of_the_phrases_only_where_they_fit(
     assert float(gradient[1, 0, 4]) > 0
 
 
-def test_the_tilt_puts_one_phrase_into_the_text(control: _SemanticControl, state: State) -> None:
+def test_the_tilt_puts_one_phrase_into_the_text(control: SemanticControl, state: State) -> None:
     tilted = Guard(control, 1.0, "toy", "").tilt(state)
     words = tilted.argmax(-1)
     for row, n in enumerate(LENGTHS.tolist()):
@@ -145,7 +148,7 @@ def test_the_tilt_puts_one_phrase_into_the_text(control: _SemanticControl, state
 
 
 def test_phrases_and_places_are_drawn_from_their_posterior(
-    control: _SemanticControl, tagger: WordTagger, make_state: Callable[..., State]
+    control: SemanticControl, tagger: WordTagger, make_state: Callable[..., State]
 ) -> None:
     from scipy import stats
 
@@ -171,7 +174,7 @@ def test_phrases_and_places_are_drawn_from_their_posterior(
     assert stats.chisquare(observed, expected, sum_check=False).pvalue > 1e-3
 
 
-def test_a_place_stays_from_step_to_step(control: _SemanticControl, state: State) -> None:
+def test_a_place_stays_from_step_to_step(control: SemanticControl, state: State) -> None:
     assert torch.equal(control.tilt(state), control.tilt(state))
 
 

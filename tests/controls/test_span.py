@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dlm_controls.bracketing import Bracket, read_tree
-from dlm_controls.chart import Head, new_head, span_control
-from dlm_controls.chart_training import train_head
-from dlm_controls.span import Span
+from dlm_controls.tree.bracketing import Bracket, read_tree
+from dlm_controls.tree.chart import Head, new_head
+from dlm_controls.tree.control import span_control
+from dlm_controls.tree.span import Span
+from dlm_controls.tree.train import train_head
 from dlm_core.bundle import Model
+from dlm_core.control.compose import Controls, as_controls
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.parse import parse_spec
 from dlm_core.errors import SpecError, UnsatisfiableError
-from dlm_core.spec import Controls, Lengths, as_controls, parse_spec
 from dlm_core.testing import assert_control
 
 TREES = (

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlm_controls.tagger import CANDIDATES, WordTagger, load_tagger, train_tagger
+from dlm_controls.heads.tagger import CANDIDATES, WordTagger, load_tagger, train_tagger
 from dlm_core.bundle import Model
+from dlm_core.control.protocol import BuildContext
+from dlm_core.control.state import State
 from dlm_core.errors import MissingError
-from dlm_core.guidance import BuildContext, State
 
 D, V, LABELS = 3, 30, ("A", "B", "C", "D")
 

@@ -15,31 +15,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dlm_controls.bracketing import Bracket, ParseTree, read_tree
-from dlm_controls.chart import (
+from dlm_controls.heads.writer import NOTHING_SHOWN, WordsGiven
+from dlm_controls.pos.spec import Pos
+from dlm_controls.tree.bracketing import Bracket, ParseTree, read_tree
+from dlm_controls.tree.chart import (
     NEAR,
     NOTHING,
-    ROUNDS,
     SLOTS,
-    TREE_CHART,
     Chart,
     Head,
     SpanLengths,
     TreeCodes,
     load_head,
-    span_control,
-    tree_control,
 )
-from dlm_controls.chart_training import train_head
-from dlm_controls.pos import Pos
-from dlm_controls.tree import Tree
-from dlm_controls.words_given import NOTHING_SHOWN, WordsGiven
+from dlm_controls.tree.control import ROUNDS, TREE_CHART, span_control, tree_control
+from dlm_controls.tree.spec import Tree
+from dlm_controls.tree.train import train_head
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.parse import parse_spec
+from dlm_core.control.protocol import BuildContext
+from dlm_core.control.state import State
 from dlm_core.errors import MissingError, SpecError, UnsatisfiableError
-from dlm_core.generation import generate
-from dlm_core.guidance import BuildContext, State
-from dlm_core.spec import Lengths, parse_spec
+from dlm_core.generation.generate import generate
 from dlm_core.testing import assert_control
 from dlm_core.vocab import Vocab
 

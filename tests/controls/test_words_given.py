@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from dlm_controls.tag_words import _hidden, codes, load_tag_words, train_tag_words
-from dlm_controls.words_given import IGNORED, NOTHING_SHOWN, WordsGiven, WordsTraining
+from dlm_controls.heads.writer import IGNORED, NOTHING_SHOWN, WordsGiven, WordsTraining
+from dlm_controls.pos.words import _hidden, codes, load_tag_words, train_tag_words
 from dlm_core.bundle import Model
+from dlm_core.control.protocol import BuildContext
 from dlm_core.errors import MissingError
-from dlm_core.guidance import BuildContext
 
 V, L = 7, 5
 

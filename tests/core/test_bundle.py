@@ -163,8 +163,9 @@ def test_specs_plugins_and_checks_need_no_torch() -> None:
 import sys
 import dlm_core, dlm_controls
 from dlm_core.bundle import ModelInfo
-from dlm_core.plugins import load_plugins
-from dlm_core.spec import as_controls, parse_spec
+from dlm_core.plugins.loading import load_plugins
+from dlm_core.control.compose import as_controls
+from dlm_core.control.parse import parse_spec
 plugins = load_plugins()
 term = parse_spec("semantic:food=Japanese@0.5", plugins.controls)
 as_controls(term.spec).check(ModelInfo.read("e2e"))

@@ -17,11 +17,17 @@ from torch import Tensor
 from dlm_controls import Length, Semantic
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
+from dlm_core.control.compose import Controls, Term
+from dlm_core.control.parse import parse_spec
+from dlm_core.control.probability import log1mexp, log_any
+from dlm_core.control.protocol import Contrary, FunctionControl
+from dlm_core.control.state import State
+from dlm_core.control.verdict import Verdict
 from dlm_core.errors import SpecError, UnsatisfiableError
-from dlm_core.generation import Request, generate, prepare
-from dlm_core.guidance import Contrary, FunctionControl, Guard, State, log1mexp, log_any
-from dlm_core.plugins import load_plugins
-from dlm_core.spec import Controls, Term, Verdict, parse_spec
+from dlm_core.generation.generate import generate
+from dlm_core.generation.prepare import Request, prepare
+from dlm_core.guidance.guard import Guard
+from dlm_core.plugins.loading import load_plugins
 
 V, L = 4, 3
 SEQUENCES = list(itertools.product(range(V), repeat=L))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlm_core.config import ModelConfig
-from dlm_core.data import LengthBatches, collate, layout
-from dlm_core.training import LossAwareTimes, stratified_times
+from dlm_core.training.data import LengthBatches, collate, layout
+from dlm_core.training.times import LossAwareTimes, stratified_times
 from dlm_core.vocab import Vocab
 
 SIZES = st.lists(st.integers(1, 20), min_size=1, max_size=60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dlm_core.config import ModelConfig
-from dlm_core.denoiser import ROWS, Denoiser, attention
+from dlm_core.diffusion.denoiser import ROWS, Denoiser, attention
 
 
 def test_a_large_batch_of_mixed_lengths_equals_each_text_alone() -> None:

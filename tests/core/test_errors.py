@@ -13,10 +13,12 @@ from dlm_controls import Length
 from dlm_core import errors
 from dlm_core.bundle import Model
 from dlm_core.config import TrainConfig
+from dlm_core.control.parse import parse_spec
+from dlm_core.control.protocol import FunctionControl
+from dlm_core.control.state import State
 from dlm_core.errors import DLMError, did_you_mean, nearest
-from dlm_core.generation import generate
-from dlm_core.guidance import FunctionControl, Guard, State
-from dlm_core.spec import parse_spec
+from dlm_core.generation.generate import generate
+from dlm_core.guidance.guard import Guard
 
 CODES = {
     "DLMError": 1,

@@ -16,13 +16,17 @@ from torch import Tensor
 from dlm_controls import Infill, Length
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, ModelConfig, SamplingConfig
+from dlm_core.control.compose import Controls, ControlSpec, as_controls
+from dlm_core.control.protocol import BuildContext, Control, SupportsLengths
+from dlm_core.control.state import State
+from dlm_core.control.verdict import Verdict
+from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.errors import PluginError, SpecError, UnsatisfiableError
-from dlm_core.generation import Request, generate, generate_batches
-from dlm_core.guidance import BuildContext, Control, State, SupportsLengths
-from dlm_core.noise import PerSampleNoise
-from dlm_core.plugins import Plugins, load_plugins
+from dlm_core.generation.generate import generate, generate_batches
+from dlm_core.generation.prepare import Request
+from dlm_core.plugins.loading import load_plugins
+from dlm_core.plugins.registry import Plugins
 from dlm_core.results import Result
-from dlm_core.spec import Controls, ControlSpec, Verdict, as_controls
 from dlm_core.vocab import SPECIALS
 
 FAST = SamplingConfig(steps=4)

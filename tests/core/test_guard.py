@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from dlm_core.control.state import State
 from dlm_core.errors import MissingError, PluginError
-from dlm_core.guidance import Guard, GuidedRows, State, fixed_words
+from dlm_core.guidance.guard import Guard, GuidedRows
+from dlm_core.guidance.hard import fixed_words
 
 MakeState = Callable[..., State]
 MakeGuard = Callable[..., Guard]
@@ -167,7 +169,7 @@ def test_gumbels_are_the_same_at_every_step_and_of_each_seed(make_state: MakeSta
 def test_gumbel_argmax_draws_from_the_distribution() -> None:
     from scipy import stats
 
-    from dlm_core.noise import PerSampleNoise
+    from dlm_core.diffusion.noise import PerSampleNoise
 
     p = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
     draws = (p.log() + PerSampleNoise(range(4000), "test").gumbel(4)).argmax(-1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlm_core.heads import fit
+from dlm_core.training.heads import fit
 
 
 def test_it_finds_the_least_squares_solution() -> None:

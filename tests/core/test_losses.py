@@ -14,8 +14,10 @@ from torch import Tensor
 
 from dlm_core.bundle import Model
 from dlm_core.config import LossWeights, ModelConfig, TrainConfig
-from dlm_core.model import DiffusionLM, Prediction, pick_words
-from dlm_core.rollout import Rollout, draw_rollout
+from dlm_core.diffusion.model import DiffusionLM
+from dlm_core.diffusion.prediction import Prediction
+from dlm_core.diffusion.rollout import Rollout, draw_rollout
+from dlm_core.diffusion.rounding import pick_words
 
 T = 100
 MakeModel = Callable[..., Model]

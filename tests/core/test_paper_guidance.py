@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from dlm_core.config import GuidanceConfig
+from dlm_core.control.protocol import FunctionControl
+from dlm_core.control.state import State
+from dlm_core.diffusion.prediction import Prediction
 from dlm_core.errors import PluginError
-from dlm_core.guidance import FunctionControl, Guard, GuidedRows, State, guide
-from dlm_core.model import Prediction
+from dlm_core.guidance.guard import Guard, GuidedRows
+from dlm_core.guidance.paper import guide
 
 B, L, D, V = 2, 3, 2, 4
 LogProb = Callable[[State], Tensor]

@@ -16,12 +16,18 @@ from torch import Tensor
 
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
-from dlm_core.generation import Request, generate
-from dlm_core.guidance import FunctionControl, Guard, GuidedRows, State, log_any, tilt
-from dlm_core.model import Prediction
-from dlm_core.sampling import ancestral
-from dlm_core.schedule import NoiseSchedule
-from dlm_core.spec import ControlSpec, Verdict
+from dlm_core.control.compose import ControlSpec
+from dlm_core.control.probability import log_any
+from dlm_core.control.protocol import FunctionControl
+from dlm_core.control.state import State
+from dlm_core.control.verdict import Verdict
+from dlm_core.diffusion.prediction import Prediction
+from dlm_core.diffusion.samplers import ancestral
+from dlm_core.diffusion.schedule import NoiseSchedule
+from dlm_core.generation.generate import generate
+from dlm_core.generation.prepare import Request
+from dlm_core.guidance.guard import Guard, GuidedRows
+from dlm_core.guidance.posterior import tilt
 
 V, L = 4, 3
 SEQUENCES = list(itertools.product(range(V), repeat=L))
@@ -277,7 +283,7 @@ def test_guided_sampling_couples_positions_as_the_posterior_does() -> None:
 
 def test_requests_are_prepared_in_order_of_their_rows(tiny_model: Model) -> None:
     controls: Sequence[Request] = [Request(n=2, seed=3), Request(n=1, seed=9)]
-    from dlm_core.generation import generate_batches
+    from dlm_core.generation.generate import generate_batches
 
     batches = list(
         generate_batches(tiny_model, controls, sampling=SamplingConfig(steps=2), batch_size=2)

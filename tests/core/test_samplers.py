@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlm_core.sampling import ancestral, ddim
-from dlm_core.schedule import NoiseSchedule
+from dlm_core.diffusion.samplers import ancestral, ddim
+from dlm_core.diffusion.schedule import NoiseSchedule
 
 SCHEDULE = NoiseSchedule("sqrt", 2000)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dlm_core.schedule import NoiseSchedule, ScheduleName
+from dlm_core.diffusion.schedule import NoiseSchedule, ScheduleName
 
 NAMES: tuple[ScheduleName, ...] = ("sqrt", "cosine", "linear")
 TIMES = st.floats(0.001, 0.999)

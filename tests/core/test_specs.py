@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlm_controls import Infill, Length, Pos, Semantic, mr_reader
-from dlm_controls.spacy_tags import UPOS
+from dlm_controls import Infill, Length, Pos, Semantic
+from dlm_controls.pos.oracle import UPOS
+from dlm_controls.semantic import tables
 from dlm_core.bundle import Model, ModelInfo
+from dlm_core.control.compose import Controls, ControlSpec, Term, as_controls
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.parse import parse_spec
 from dlm_core.errors import SpecError, UnsatisfiableError
-from dlm_core.spec import Controls, ControlSpec, Lengths, Term, as_controls, parse_spec
 
 KINDS: dict[str, type[ControlSpec]] = {c.kind: c for c in (Semantic, Pos, Length, Infill)}
 
@@ -35,7 +38,7 @@ SPECS: st.SearchStrategy[ControlSpec] = st.one_of(
     st.lists(st.sampled_from([*UPOS, "*", "..."]), min_size=1, max_size=8).map(
         lambda tags: Pos(tags=tuple(tags))
     ),
-    st.sampled_from([(f, v) for f, values in mr_reader.VALUES.items() for v in values]).map(
+    st.sampled_from([(f, v) for f, values in tables.VALUES.items() for v in values]).map(
         lambda pair: Semantic(field=pair[0], value=pair[1])
     ),
     st.tuples(TEXT, TEXT, st.none() | COUNTS)

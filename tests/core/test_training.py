@@ -15,7 +15,9 @@ from torch import nn
 from dlm_core.bundle import Model
 from dlm_core.config import LossWeights, ModelConfig, TrainConfig
 from dlm_core.errors import MissingError, UsageError
-from dlm_core.training import Callbacks, Trainer, lr_factor, make_optimizers, resolve_precision
+from dlm_core.training.loop import Callbacks, Trainer
+from dlm_core.training.optimizers import lr_factor, make_optimizers
+from dlm_core.training.parallel import resolve_precision
 from dlm_core.vocab import Vocab
 
 MakeTrainer = Callable[..., Trainer]

@@ -11,8 +11,10 @@ from pydantic import field_validator
 
 from dlm_controls import Infill, Length
 from dlm_core.bundle import Model
-from dlm_core.guidance import BuildContext, Control, State
-from dlm_core.spec import ControlSpec, Verdict
+from dlm_core.control.compose import ControlSpec
+from dlm_core.control.protocol import BuildContext, Control
+from dlm_core.control.state import State
+from dlm_core.control.verdict import Verdict
 from dlm_core.testing import assert_control
 
 
@@ -31,7 +33,7 @@ class Keyword(ControlSpec):
         return tuple(value.split(",")) if isinstance(value, str) else value
 
     def build(self, context: BuildContext) -> Control:
-        from dlm_core.guidance import log_any
+        from dlm_core.control.probability import log_any
 
         ids = [context.vocab.id(word) for word in self.words]
         return context.control(

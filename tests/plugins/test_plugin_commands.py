@@ -11,8 +11,8 @@ import typer
 
 from dlm_cli import app as cli
 from dlm_cli.__main__ import main
-from dlm_cli.plugins import add_commands
-from dlm_core.plugins import load_plugins
+from dlm_cli.plugins.loading import add_commands
+from dlm_core.plugins.loading import load_plugins
 
 HELLO = """
 from typing import Annotated

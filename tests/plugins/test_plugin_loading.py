@@ -11,7 +11,8 @@ import pytest
 
 from dlm_core.corpora import read_corpus
 from dlm_core.errors import MissingError, PluginError
-from dlm_core.plugins import Plugins, load_plugins
+from dlm_core.plugins.loading import load_plugins
+from dlm_core.plugins.registry import Plugins
 
 GOOD = """
 from dlm_core import ControlSpec, SelectorSpec, hookimpl

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from dlm_cli.new_plugin import write
+from dlm_cli.plugins.new import write
 from dlm_core.bundle import ModelInfo
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import dlm_core as dlm
-from dlm_cli.new_plugin import write
-from dlm_cli.plugins import app as plugins_app
-from dlm_core import hookspecs
-from dlm_core.hookspecs import HOOKS
+from dlm_cli.plugins.commands import app as plugins_app
+from dlm_cli.plugins.new import write
+from dlm_core.plugins import hooks as hookspecs
+from dlm_core.plugins.hooks import HOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "plugins_example"

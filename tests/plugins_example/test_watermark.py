@@ -22,8 +22,8 @@ from scipy.stats import binom
 from typer.testing import CliRunner
 
 import dlm_core as dlm
-from dlm_core.guidance import Guard
-from dlm_core.plugins import Plugins
+from dlm_core.guidance.guard import Guard
+from dlm_core.plugins.registry import Plugins
 from dlm_core.testing import assert_control
 from tests.conftest import MakeState
 

@@ -1,0 +1,35 @@
+"""Which commands there are, and where each lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, or a group of them: `module` holds it as `command` or `app`."""
+
+    name: str
+    summary: str
+    group: bool
+    panel: str
+    file: str = ""
+
+    @property
+    def module(self) -> str:
+        """Where it is."""
+        return f"dlm_cli.{self.file or self.name}"
+
+
+COMMANDS = (
+    Command("generate", "Generate texts under controls.", False, "Use", "generate.command"),
+    Command("select", "Choose among texts of a JSONL file.", False, "Use"),
+    Command("controls", "List, show and check controls.", True, "Use"),
+    Command("selectors", "List selectors.", True, "Use"),
+    Command("models", "List and show models.", True, "Use"),
+    Command(
+        "train", "Train a Diffusion-LM, or the head of a control.", True, "Extend", "train.commands"
+    ),
+    Command("plugins", "List, show, start and check plugins.", True, "Extend", "plugins.commands"),
+    Command("env", "Show versions, device and settings, for a bug report.", False, "Extend"),
+)

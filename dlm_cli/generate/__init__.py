@@ -1,0 +1,1 @@
+"""dlm generate: what is asked (options), running it (job), saying so (describe)."""

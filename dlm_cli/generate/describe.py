@@ -1,0 +1,93 @@
+"""Saying what is asked and what came of it: the dry run, and the summary."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from dlm_cli.output import (
+    stderr,
+    warn,
+)
+from dlm_cli.requests.recipes import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dlm_cli.generate.job import Job
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.control.compose import Controls, Term
+    from dlm_core.control.lengths import Lengths
+    from dlm_core.plugins.registry import Plugins
+    from dlm_core.results import Result
+
+
+def describe(
+    job: Job, controls: Controls, lengths: Lengths, request: dict[str, Any]
+) -> dict[str, Any]:
+    """The resolved request, everything a text will depend on."""
+    from dlm_core.version import VERSION
+
+    info = job.info
+    return {
+        "dlm": VERSION,
+        "model": {"name": info.path.name, "path": str(info.path), "sha256": info.sha256},
+        "controls": [_describe_term(term, info, job.plugins) for term in controls.terms],
+        "lengths": {"low": lengths.low, "high": lengths.high},
+        **request,
+        "sampling": job.sampling.model_dump(mode="json"),
+        "guidance": job.guidance.model_dump(mode="json"),
+    }
+
+
+def print_recipe(recipe: Recipe, resolved: dict[str, Any]) -> None:
+    """A recipe on stdout, with what it comes to in its comments."""
+    model, lengths = resolved["model"], resolved["lengths"]
+    print(f"# dlm {resolved['dlm']}, model {model['name']} (sha256 {model['sha256'][:8]})")
+    high = f"to {lengths['high']}" if lengths["high"] else "or more"
+    print(f"# texts of {lengths['low']} {high} words")
+    for term in resolved["controls"]:
+        spec = json.dumps(term["spec"], ensure_ascii=False)  # on one line, whatever it holds
+        print(f"# {spec} by {term['plugin']}, head: {term['head']}")
+    print(recipe.toml(), end="")
+
+
+def _describe_term(term: Term, info: ModelInfo, plugins: Plugins) -> dict[str, Any]:
+    from dlm_cli.controls import head_state
+
+    kind = term.spec.kind
+    state = head_state(type(term.spec), info)
+    if state == "missing":
+        warn(
+            f"control '{kind}' has no trained head in model '{info.path.name}': "
+            "generating may end with this",
+            f"dlm train control {kind} --model {info.path} --corpus READER:PATH",
+        )
+    return {
+        "spec": str(term),
+        "kind": kind,
+        "fields": term.spec.model_dump(mode="json"),
+        "weight": term.weight,
+        "plugin": plugins.origin("control", kind),
+        "head": state,
+    }
+
+
+def summarise(controls: Controls, made: Sequence[Result]) -> None:
+    """One line a control on stderr; why a verdict is missing is said once."""
+    width = max((len(term.label) for term in controls.terms), default=0)
+    reasons: dict[str, None] = {}
+    for k, term in enumerate(controls.terms):
+        reports = [result.controls[k] for result in made]
+        judged = [report.satisfied for report in reports if report.satisfied is not None]
+        reasons |= {report.detail: None for report in reports if report.satisfied is None}
+        verdict = f"{sum(judged)}/{len(judged)} satisfied" if judged else "not judged"
+        if judged and len(judged) < len(reports):
+            verdict += f", {len(reports) - len(judged)} not judged"
+        parts = [report.parts for report in reports if report.parts]
+        for name in parts[0] if parts else ():
+            verdict += f", {name} {sum(part.get(name, False) for part in parts)}/{len(parts)}"
+        stderr(f"{term.label:{width}}  {verdict}")
+    for reason in reasons:
+        if reason:
+            stderr(f"hint: not judged: {reason}")

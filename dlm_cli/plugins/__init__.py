@@ -1,0 +1,1 @@
+"""dlm plugins, and loading plugins for the other commands."""

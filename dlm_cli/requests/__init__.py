@@ -1,0 +1,1 @@
+"""Requests and recipes: what is asked, as files."""

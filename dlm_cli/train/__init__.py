@@ -1,0 +1,1 @@
+"""dlm train: a model, or the head of a control."""

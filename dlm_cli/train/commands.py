@@ -1,0 +1,10 @@
+"""`dlm train`: the group of its commands."""
+
+from __future__ import annotations
+
+from dlm_cli.help import group
+from dlm_cli.train import control, lm
+
+app = group("Train a Diffusion-LM, or the head of a control.")
+app.command("lm", epilog=lm.EPILOG)(lm.train_lm)
+app.command("control", epilog=control.EPILOG)(control.train_control)

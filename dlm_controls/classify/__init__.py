@@ -1,0 +1,1 @@
+"""classify: the label of a classifier you trained."""

@@ -1,0 +1,178 @@
+"""classify:NAME=LABEL: what a classifier that you trained says of the text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import field_validator
+
+from dlm_controls.classify.head import TRAIN, digest, read_config
+from dlm_core.control.compose import ControlSpec
+from dlm_core.control.grammar import unquote
+from dlm_core.control.spec import SpecValueError
+from dlm_core.control.verdict import Verdict
+from dlm_core.errors import MissingError, SpecError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from dlm_core.bundle import Model, ModelInfo
+    from dlm_core.control.protocol import BuildContext, Control
+    from dlm_core.corpora import Example
+
+
+class Classify(ControlSpec):
+    """A label, as read by a classifier you trained; NAME is one of the model's, or a folder."""
+
+    kind: ClassVar[str] = "classify"
+    examples: ClassVar[tuple[str, ...]] = (
+        "classify:friendly=yes",
+        "classify:heads/friendly=yes",
+    )
+    normalised: ClassVar[bool] = True
+    named_heads: ClassVar[bool] = True
+    default_weight: ClassVar[float] = 2.0
+    """At 1 a label that few texts have stays rare: what says it is spread over all words."""
+
+    name: str
+    label: str
+
+    @field_validator("name", "label")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            raise SpecValueError("is empty", f"for example {cls.examples[0]}")
+        return value
+
+    @classmethod
+    def fields_from_body(cls, body: str) -> dict[str, Any]:
+        """The text before the first `=` is the classifier, the rest the label."""
+        name, separator, label = body.partition("=")
+        if not separator:
+            raise SpecValueError("expected NAME=LABEL", f"for example {cls.examples[0]}")
+        return {"name": name.strip(), "label": unquote(label)}
+
+    def body(self) -> str:
+        """NAME=LABEL; JSON where that would not read as the same."""
+        plain = f"{self.name}={self.label}"
+        same = self.fields_from_body(plain) == self.model_dump()
+        return plain if same and "@" not in self.label and plain[0] != "{" else super().body()
+
+    def folder(self, info: ModelInfo) -> Path:
+        """Where the head lies: `controls/classify/NAME` of the model; a NAME with `/` is a path."""
+        if "/" in self.name:
+            return Path(self.name).expanduser()
+        return info.head_path(f"{self.kind}/{self.name}")
+
+    def check(self, info: ModelInfo) -> None:
+        """The classifier must be there, know the label, and be trained on this model's words."""
+        folder = self.folder(info)
+        if not (folder / "config.json").is_file():
+            if "/" in self.name:
+                raise MissingError(
+                    f"control 'classify': no classifier in {folder}", f"{TRAIN} --out {folder}"
+                )
+            raise self._unknown("name", info)
+        config = read_config(folder)
+        if self.label not in config["labels"]:
+            raise self._unknown("label", info)
+        if config["vocabulary"] != digest(info):
+            raise MissingError(
+                f"control 'classify': {folder} was trained for a model of other words",
+                f"{TRAIN} --model {info.path}",
+            )
+
+    def _unknown(self, field: str, info: ModelInfo) -> SpecError:
+        if field == "name":
+            heads = [head.partition("/") for head in info.heads]
+            known = [name for kind, _, name in heads if kind == self.kind and name]
+            what = f"model '{info.path.name}' has no classifier '{self.name}'"
+        else:
+            known = read_config(self.folder(info))["labels"]
+            what = f"classifier '{self.name}' has no label '{self.label}'"
+        source, value = str(self), getattr(self, field)
+        start = max(0, source.rfind(value))
+        hint = did_you_mean(value, known) if known else f"{TRAIN} --model {info.path}"
+        return SpecError(
+            f"control 'classify': {what}",
+            source=source,
+            span=(start, start + len(value)),
+            hint=hint,
+        )
+
+    def build(self, context: BuildContext) -> Control:
+        """Steer with the classifier that reads the model's rounding distribution."""
+        from dlm_controls.classify.nets import load_reader
+
+        reader = load_reader(self.folder(context.info), context)
+        label = reader.labels.index(self.label)
+        return context.control(
+            lambda state: reader(state.token_log_probs.exp(), state.lengths)[:, label],
+            multilinear=True,
+        )
+
+    def bind(self, info: ModelInfo) -> Self:
+        """The same with the classifier's folder for its name."""
+        return self.model_copy(update={"name": str(self.folder(info))})
+
+    def verify(self, text: str) -> Verdict:
+        """The label that the judge, a classifier trained apart from the one that steers, reads.
+
+        Raises:
+            MissingError: the classifier is named, and only a model knows where it lies.
+        """
+        from dlm_controls.classify.nets import load_judge
+
+        if "/" not in self.name:
+            raise MissingError(
+                f"the judge of '{self}' lies in a model's folder",
+                "spec.bind(model.info).verify(text)",
+            )
+        found, p = load_judge(Path(self.name).expanduser()).verdict(text)
+        return Verdict(
+            found == self.label, f"the judge, trained apart, reads '{found}', p = {p:.2f}"
+        )
+
+    @classmethod
+    def train(
+        cls,
+        model: Model,
+        examples: Sequence[Example],
+        out: Path,
+        on_step: Callable[[int, int, float], None] | None = None,
+        **options: Any,
+    ) -> dict[str, float]:
+        """Train the classifier that steers and the one that judges.
+
+        Args:
+            model: whose words and noise the classifier learns.
+            examples: texts whose field `label` is their label.
+            out: folder of the head.
+            on_step: called with step, steps and loss.
+            options: steps, seed, ... of `dlm_controls.classifier.train_classifier`.
+
+        Raises:
+            UsageError: a text has no label, or all have the same.
+        """
+        from dlm_controls.classify.train import train_classifier
+
+        for number, example in enumerate(examples, start=1):
+            if "label" not in example.fields:
+                raise UsageError(
+                    f"text {number} of the corpus has no field 'label'",
+                    'rows like {"text": "...", "label": "yes"}',
+                )
+        rows = [
+            (example.text, example.fields["label"])
+            for example in examples
+            if 0 < len(example.text.split()) <= model.info.max_words
+        ]
+        labels = sorted({label for _, label in rows})
+        if len(labels) < 2:
+            found = f"are all labelled '{labels[0]}'" if labels else "are empty or too long"
+            raise UsageError(
+                f"the {len(examples)} texts {found}: there is nothing to tell apart",
+                "texts of at least two labels",
+            )
+        extra = {"vocabulary": digest(model.info)}
+        return train_classifier(model, rows, labels, out, on_step=on_step, extra=extra, **options)

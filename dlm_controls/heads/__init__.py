@@ -1,0 +1,1 @@
+"""Nets that several controls share: the writer and the tagger."""

@@ -1,0 +1,1 @@
+"""pattern, keyword and avoid: regular languages of words."""

@@ -1,0 +1,1 @@
+"""pos: the part of speech of each word."""

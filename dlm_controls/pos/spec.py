@@ -1,0 +1,150 @@
+"""pos:"PROPN AUX ...": the universal part of speech of each word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import field_validator
+
+from dlm_controls.pos.align import align
+from dlm_controls.pos.control import PosControl
+from dlm_controls.pos.oracle import UPOS, pos_tags
+from dlm_core.control.compose import ControlSpec
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.spec import SpecValueError
+from dlm_core.control.verdict import Verdict
+from dlm_core.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from dlm_core.bundle import Model, ModelInfo
+    from dlm_core.control.protocol import BuildContext, Control
+    from dlm_core.corpora import Example
+
+ANY, GAP = "*", "..."
+
+
+class Pos(ControlSpec):
+    """Universal part-of-speech tags, one a word; `*` is any word, `...` any number of words."""
+
+    kind: ClassVar[str] = "pos"
+    positional: ClassVar[tuple[str, ...]] = ("tags",)
+    examples: ClassVar[tuple[str, ...]] = ('pos:"PROPN AUX DET ADJ NOUN ..."', 'pos:"... PUNCT"')
+
+    tags: tuple[str, ...]
+
+    @field_validator("tags", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("tags")
+    @classmethod
+    def _known(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        if not tags:
+            raise SpecValueError("no tags", 'for example pos:"PROPN AUX ..."')
+        tags = tuple(GAP if tag in ("...", "…") else tag.upper() for tag in tags)
+        for tag in tags:
+            if tag not in (ANY, GAP) and tag not in UPOS:
+                raise SpecValueError(f"unknown tag '{tag}'", did_you_mean(tag, UPOS, limit=20))
+        return tags
+
+    def body(self) -> str:
+        """Tags in quotes."""
+        return f'"{" ".join(self.tags)}"'
+
+    @property
+    def slots(self) -> int:
+        """Words the tags name; gaps not counted."""
+        return sum(tag != GAP for tag in self.tags)
+
+    def lengths(self, info: ModelInfo) -> Lengths:
+        """As many words as tags, or at least so many if there is a gap."""
+        return Lengths(self.slots, None if GAP in self.tags else self.slots)
+
+    def build(self, context: BuildContext) -> Control:
+        """Steer with the bundle's `pos` tagger."""
+        from dlm_controls.heads.tagger import load_tagger
+        from dlm_controls.pos.words import load_tag_words
+
+        tagger = load_tagger(context, self.kind)
+        words = load_tag_words(context, self.kind, len(tagger.labels))
+        items = [tagger.labels.index(t) if t in tagger.labels else -1 for t in self.tags]
+        gaps = [t == GAP for t in self.tags]
+        return PosControl(tagger, words, tuple(items), tuple(gaps))
+
+    def verify(self, text: str) -> Verdict:
+        """Word-level exact match of spaCy's tags; `score` is the share of words that match.
+
+        Raises:
+            MissingError: spaCy or its model is not installed.
+        """
+        (found,) = pos_tags([text.split()])
+        cost = [
+            [float(item not in (ANY, GAP) and item != tag) for item in self.tags] for tag in found
+        ]
+        aligned = align(cost, [t == GAP for t in self.tags])
+        named = [item for item in self.tags if item not in (ANY, GAP)]
+        if aligned is None:  # another number of words: compare as far as both go (the paper's rule)
+            hits = sum(a == b for a, b in zip(self.tags, found, strict=False))
+            hits += sum(a == ANY for a, _ in zip(self.tags, found, strict=False))
+            return Verdict(False, "another number of words", hits / max(1, self.slots))
+        wrong = [
+            f"{word}/{tag} is not {self.tags[k]}"
+            for word, tag, k in zip(text.split(), found, aligned, strict=True)
+            if self.tags[k] not in (ANY, GAP, tag)
+        ]
+        score = 1.0 - len(wrong) / len(named) if named else 1.0
+        return Verdict(not wrong, "; ".join(wrong), score)
+
+    @classmethod
+    def train(
+        cls,
+        model: Model,
+        examples: Sequence[Example],
+        out: Path,
+        on_step: Callable[[int, int, float], None] | None = None,
+        steps: int = 3200,
+        seed: int = 0,
+        **options: Any,
+    ) -> dict[str, float]:
+        """Tag the corpus with spaCy; train the net that writes on it, then the tagger.
+
+        Args:
+            model: whose words and noise the head learns.
+            examples: texts.
+            out: folder of the head.
+            on_step: called with step, steps and loss.
+            steps: of the net that writes; the tagger takes a quarter of them.
+            seed: of both.
+            options: others of `dlm_controls.tag_words.train_tag_words`.
+        """
+        from dlm_controls.heads.tagger import train_tagger
+        from dlm_controls.pos.words import train_tag_words
+
+        texts = [e.text.split() for e in examples if e.text]
+        texts = [words for words in texts if len(words) <= model.info.max_words]
+        ids = {tag: k for k, tag in enumerate(UPOS)}
+        tags = [[ids.get(tag, ids["X"]) for tag in row] for row in pos_tags(texts)]
+        words = [[model.vocab.id(w) for w in text] for text in texts]
+        quarter = -(-steps // 4)
+
+        def shifted(done: int) -> Callable[[int, int, float], None] | None:
+            if on_step is None:
+                return None
+            return lambda step, _, loss: on_step(done + step, steps + quarter, loss)
+
+        options |= {"steps": steps, "seed": seed, "on_step": shifted(0)}
+        figures = train_tag_words(model, words, tags, len(UPOS), out, **options)
+        return figures | train_tagger(
+            model,
+            words,
+            tags,
+            UPOS,
+            out,
+            steps=quarter,
+            seed=seed,
+            on_step=shifted(steps),
+            extra={"words": figures},
+        )

@@ -1,0 +1,1 @@
+"""semantic: a fact in its field."""

@@ -1,0 +1,124 @@
+"""A fact as a control: some phrase stands somewhere, its value words in the right field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dlm_controls.heads.tagger import WordTagger
+    from dlm_core.control.state import State
+    from dlm_core.vocab import Vocab
+
+_MAX_CASES = 8
+_REACH = 5  # words before a phrase in which a "not" denies it
+
+
+def other_case(phrases: Sequence[Phrase], vocab: Vocab) -> Iterator[Phrase]:
+    """The phrases in other case ("Riverside"): a text that has them says the fact as well."""
+    alike: dict[str, list[int]] = {}
+    for id_, word in enumerate(vocab.words):
+        alike.setdefault(word.casefold(), []).append(id_)
+    for phrase in phrases:
+        choices = [alike[vocab.words[i].casefold()] for i in phrase.ids]
+        for ids in islice(product(*choices), _MAX_CASES):
+            if ids != phrase.ids:
+                yield Phrase(ids, phrase.value)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Word ids, and the half-open range of them that is the value."""
+
+    ids: tuple[int, ...]
+    value: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class SemanticControl:
+    """p(c | x_t): some phrase stands somewhere, its value words in the right field.
+
+    score(r, j) = sum_k [log q_{j+k}(v_rk) + log p(field | v_rk, context_{j+k})] for phrase r at j;
+    p(c) = 1 - prod(1 - exp score).
+    """
+
+    tagger: WordTagger
+    label: int
+    phrases: tuple[Phrase, ...]
+    name: str
+    places: int
+    others: tuple[Phrase, ...] = ()
+    """Phrases that say it, too, but are never put into a text."""
+    deniers: tuple[int, ...] = ()
+    """Words that make it untrue where they stand up to `_REACH` words before it."""
+    scope: ClassVar[str] = "sentence"
+    multilinear: ClassVar[bool] = True
+    """But for overlapping phrases; the gradient is asked for only where the contrary is."""
+
+    def scores(self, state: State, phrases: Sequence[Phrase]) -> Tensor:
+        """Of R phrases, (B, R, L), -inf where one does not fit."""
+        import torch
+        import torch.nn.functional as F
+
+        log_q = state.token_log_probs
+        batch, width, _ = log_q.shape
+        ids = sorted({i for p in phrases for i in p.ids})
+        words = torch.tensor(ids, device=log_q.device)
+        context = self.tagger.context(state.x_t, state.t, state.lengths)
+        logits = self.tagger.logits(context, words.expand(batch, width, -1))  # (B, L, C, K)
+        field = F.log_softmax(logits, dim=-1)[..., self.label]  # (B, L, C)
+        q = log_q[..., words]
+        position = torch.arange(width, device=log_q.device)
+        start = log_q.new_zeros(batch, width)  # log p that nothing before a place denies it
+        if self.deniers:
+            denied = log_q[..., list(self.deniers)].exp().sum(-1)
+            kept = torch.log1p(-denied.clamp(max=1 - 1e-6))
+            for back in range(1, min(_REACH, width - 1) + 1):
+                start = start + F.pad(kept[:, :-back], (back, 0))
+        rows = []
+        for phrase in phrases:
+            score = start
+            for k, word in enumerate(phrase.ids):
+                column = ids.index(word)
+                term = q[..., column]
+                if phrase.value[0] <= k < phrase.value[1]:
+                    term = term + field[..., column]
+                score = score + F.pad(term, (0, k), value=0.0)[:, k : k + width]
+            fits = position[None] + len(phrase.ids) <= state.lengths[:, None]
+            rows.append(score.masked_fill(~fits, -torch.inf))
+        return torch.stack(rows, dim=1)
+
+    def log_prob(self, state: State) -> Tensor:
+        """(B,)."""
+        from dlm_core.control.probability import log_any
+
+        scores = self.scores(state, (*self.phrases, *self.others))
+        return log_any(scores.flatten(1).clamp(min=-80.0))
+
+    def tilt(self, state: State) -> Tensor:
+        """Draw phrase and place from their posterior, and put the phrase there.
+
+        The mean over places would leave every one of them unlikely, and the clamp would take the
+        phrase at none. The draw's noise is fixed for a sample, so the place settles as q does.
+        """
+        import torch
+
+        from dlm_core.control.state import LOG_FLOOR
+
+        log_q = state.token_log_probs
+        scores = self.scores(state, self.phrases)  # (B, R, L)
+        gumbel = state.gumbel(self.name, len(self.phrases), self.places)[..., : scores.shape[-1]]
+        best = (scores + gumbel).flatten(1).argmax(-1)  # (B,)
+        out = log_q.clone()
+        for row, choice in enumerate(best.tolist()):
+            r, j = divmod(choice, scores.shape[-1])
+            if self.deniers:
+                out[row, max(0, j - _REACH) : j, list(self.deniers)] = LOG_FLOOR
+            for k, word in enumerate(self.phrases[r].ids):
+                out[row, j + k] = LOG_FLOOR
+                out[row, j + k, word] = 0.0
+        return torch.log_softmax(out, dim=-1)

@@ -1,0 +1,217 @@
+"""semantic:FIELD=VALUE: a fact of the E2E meaning representation, in the field it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import model_validator
+
+from dlm_controls.semantic import reader, tables
+from dlm_controls.semantic.control import Phrase, SemanticControl, other_case
+from dlm_core.control.compose import ControlSpec
+from dlm_core.control.grammar import unquote
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.spec import SpecValueError
+from dlm_core.control.verdict import Verdict
+from dlm_core.errors import SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from dlm_core.bundle import Model, ModelInfo
+    from dlm_core.control.protocol import BuildContext, Control
+    from dlm_core.corpora import Example
+
+OUTSIDE = "O"
+_MAX_PHRASES = 12
+_LEADS = (("near",), ("close", "to"), ("next", "to"))  # what makes a place a neighbour
+
+
+class Semantic(ControlSpec):
+    """A fact in its field: name, near, food, Type, price, rating, area or family friendly."""
+
+    kind: ClassVar[str] = "semantic"
+    positional: ClassVar[tuple[str, ...]] = ()
+    examples: ClassVar[tuple[str, ...]] = (
+        "semantic:food=Japanese",
+        "semantic:near=Burger King",
+        "semantic:family friendly=yes",
+    )
+
+    normalised: ClassVar[bool] = True
+
+    field: str
+    value: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        """`Semantic(food="Japanese")` is `Semantic(field="food", value="Japanese")`."""
+        if isinstance(data, dict) and len(data) == 1 and "field" not in data:
+            ((field, value),) = data.items()
+            return {"field": str(field).replace("_", " "), "value": value}
+        return data
+
+    @model_validator(mode="after")
+    def _known_field(self) -> Self:
+        field = reader.canonical_field(self.field)
+        if field is None:
+            raise SpecValueError(
+                f"unknown field '{self.field}'", did_you_mean(self.field, tables.FIELDS)
+            )
+        if not self.value.strip():
+            raise SpecValueError(
+                f"field '{self.field}' has no value",
+                f"for example {', '.join(tables.VALUES[field][:4])}",
+            )
+        if reader.canonical_value(field, self.value) is None:
+            raise SpecValueError(
+                f"unknown {self.field} '{self.value}'",
+                did_you_mean(self.value, tables.VALUES[field]),
+            )
+        return self
+
+    @classmethod
+    def fields_from_body(cls, body: str) -> dict[str, Any]:
+        """The text before `=` is the field, the rest the value."""
+        field, separator, value = body.partition("=")
+        if not separator:
+            raise SpecValueError("expected FIELD=VALUE", f"fields: {', '.join(tables.FIELDS)}")
+        return {"field": field.strip(), "value": unquote(value)}
+
+    def body(self) -> str:
+        """FIELD=VALUE."""
+        return f"{self.field}={self.value}"
+
+    @property
+    def mr_field(self) -> str:
+        """The field's name in the E2E meaning representations."""
+        field = reader.canonical_field(self.field)
+        assert field is not None
+        return field
+
+    @property
+    def mr_value(self) -> str:
+        """The value's spelling in the E2E meaning representations."""
+        value = reader.canonical_value(self.mr_field, self.value)
+        assert value is not None
+        return value
+
+    def phrases(self, info: ModelInfo) -> list[tuple[str, ...]]:
+        """Phrases that say it; the value alone ("low") only where no longer one says the field too.
+
+        All hold the value's own words (any paraphrase for the yes/no field), so that the paper's
+        measure, which looks for these words, is met.
+        """
+        field, value = self.mr_field, self.mr_value
+        own = tuple(value.split())
+        said = list(reader.realisations(field, value))
+        if field == "near":
+            said += [(*lead, *phrase) for lead in _LEADS for phrase in said]
+        found = []
+        for phrase in said:
+            if not all(word in info.vocab for word in phrase):
+                continue
+            if field != "familyFriendly" and _find(phrase, own) is None:
+                continue
+            mentions = reader.read_mentions(phrase)
+            sure = any((m.field, m.value) == (field, value) for m in mentions)
+            found.append((phrase, sure))
+        chosen = [p for p, sure in found if sure] or [p for p, _ in found]
+        return chosen[:_MAX_PHRASES]
+
+    def check(self, info: ModelInfo) -> None:
+        """The model must know the words of some phrase."""
+        if not self.phrases(info):
+            values = [
+                v
+                for v in tables.VALUES[self.mr_field]
+                if all(word in info.vocab for word in v.split())
+            ]
+            raise SpecError(
+                f"control 'semantic', field '{self.field}': this model has no words for the value",
+                source=self.value,
+                hint=did_you_mean(self.value, values),
+            )
+
+    def lengths(self, info: ModelInfo) -> Lengths:
+        """At least the shortest phrase."""
+        phrases = self.phrases(info)
+        return Lengths(min((len(p) for p in phrases), default=1), None)
+
+    def build(self, context: BuildContext) -> Control:
+        """Steer with the phrases and the bundle's `semantic` tagger of fields."""
+        from dlm_controls.heads.tagger import load_tagger
+
+        tagger = load_tagger(context, self.kind)
+        own = tuple(self.mr_value.split())
+        phrases = [
+            Phrase(
+                tuple(context.vocab.id(w) for w in words),
+                # a yes/no paraphrase ("no kids") is the value from end to end
+                (self.mr_field != "familyFriendly" and _find(words, own)) or (0, len(words)),
+            )
+            for words in self.phrases(context.info)
+        ]
+        return SemanticControl(
+            tagger,
+            tagger.labels.index(self.mr_field),
+            tuple(phrases),
+            f"semantic:{self.body()}",
+            max(128, context.info.config.max_len),  # draws do not depend on the batch's width
+            tuple(other_case(phrases, context.vocab)),
+            tuple(
+                context.vocab.id(w)
+                for w in sorted(tables.NEGATORS)
+                if w in context.vocab
+                and (self.mr_field, self.mr_value) == ("familyFriendly", "yes")
+            ),
+        )
+
+    def verify(self, text: str) -> Verdict:
+        """The value's words occur (the paper's measure); `right_field` is reported beside it."""
+        words = text.split()
+        value = reader.has_value(words, self.mr_field, self.mr_value)
+        right = reader.right_field(words, self.mr_field, self.mr_value)
+        detail = "" if value else f"'{self.mr_value}' does not occur"
+        if value and not right:
+            detail = f"'{self.mr_value}' occurs, but not as {self.field}"
+        return Verdict(value, detail, parts={"right_field": right})
+
+    @classmethod
+    def train(
+        cls,
+        model: Model,
+        examples: Sequence[Example],
+        out: Path,
+        on_step: Callable[[int, int, float], None] | None = None,
+        **options: Any,
+    ) -> dict[str, float]:
+        """Train the tagger of fields on what the MR reader finds in the corpus."""
+        from dlm_controls.heads.tagger import train_tagger
+
+        labels = (OUTSIDE, *tables.FIELDS)
+        words, tags = [], []
+        for example in examples:
+            tokens = example.text.split()
+            if not 0 < len(tokens) <= model.info.max_words:
+                continue
+            row = [0] * len(tokens)
+            for mention in reader.read_mentions(tokens):
+                # A reading the corpus denies is no label to learn from.
+                if example.fields and mention.field not in example.fields:
+                    continue
+                for i in range(mention.start, mention.end):
+                    row[i] = labels.index(mention.field)
+            words.append(model.vocab.encode(example.text))
+            tags.append(row)
+        return train_tagger(model, words, tags, labels, out, on_step=on_step, **options)
+
+
+def _find(phrase: Sequence[str], own: Sequence[str]) -> tuple[int, int] | None:
+    """Where the value's own words stand in a phrase, whatever the case; None if they do not."""
+    folded = [w.casefold() for w in own]
+    for i in range(len(phrase) - len(own) + 1):
+        if [w.casefold() for w in phrase[i : i + len(own)]] == folded:
+            return i, i + len(own)
+    return None

@@ -1,0 +1,1 @@
+"""tree and span: constituents."""

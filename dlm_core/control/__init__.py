@@ -1,0 +1,1 @@
+"""What a control is: spec, grammar, composition, protocol, verdict. No model in it."""

@@ -1,0 +1,108 @@
+"""Spec strings to specs; an error shows the place and the nearest valid value."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
+
+from dlm_core.control.compose import ControlSpec, Term
+from dlm_core.control.spec import Spec
+from dlm_core.errors import SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    pass
+
+_S = TypeVar("_S", bound="Spec")
+_NOT = re.compile(r"\s*not\s+")
+_WEIGHT = re.compile(r"@((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)$")
+
+
+def parse_spec(source: str, kinds: Mapping[str, type[ControlSpec]]) -> Term:
+    """Parse one control.
+
+    Args:
+        source: for example `semantic:food=Japanese@0.5` or `not semantic:food=Japanese`.
+        kinds: the registered controls.
+
+    Raises:
+        SpecError: with the source, the place and the nearest valid value; or the contrary of a
+            control that has none.
+    """
+    match = _WEIGHT.search(source)
+    negation = _NOT.match(source)
+    start = negation.end() if negation else 0
+    spec = parse_kind("control", source, kinds, start, match.start() if match else None)
+    weight = float(match[1]) if match else spec.default_weight
+    return Term(spec, weight, source, negation is not None)
+
+
+def parse_kind(
+    what: str, source: str, kinds: Mapping[str, type[_S]], start: int = 0, end: int | None = None
+) -> _S:
+    """Parse KIND[:BODY] as one of `kinds`.
+
+    Args:
+        what: control or selector, for messages.
+        source: what the user typed.
+        kinds: the registered classes.
+        start: where the kind begins in `source`.
+        end: where the body ends in `source`; at its end if omitted.
+
+    Raises:
+        SpecError: with the source, the place and the nearest valid value.
+    """
+    kind, _, body = source[start:end].partition(":")
+    if kind not in kinds:
+        raise SpecError(
+            f"unknown {what} '{kind}'",
+            source=source,
+            span=(start, start + len(kind)),
+            hint=did_you_mean(kind, kinds),
+        )
+    cls = kinds[kind]
+    place = start + len(kind) + 1
+    span = (place, place + len(body)) if body else (0, len(source))
+    try:
+        fields = json.loads(body) if body.startswith("{") else cls.fields_from_body(body)
+        if not isinstance(fields, dict):
+            raise ValueError("expected a JSON object")
+    except ValueError as error:
+        hint = getattr(error, "hint", None) or _example(cls)
+        raise SpecError(f"{what} '{kind}': {error}", source=source, span=span, hint=hint) from error
+    try:
+        return cls.model_validate(fields)
+    except ValidationError as error:
+        raise _spec_error(what, cls, error, source, span) from error
+    except SpecError as error:
+        if error.source is not None:  # it shows its own place
+            raise
+        raise SpecError(error.message, source=source, span=span, hint=error.hint) from error
+
+
+def _example(cls: type[Spec]) -> str | None:
+    return f"for example {cls.examples[0]}" if cls.examples else None
+
+
+def _spec_error(
+    what: str, cls: type[Spec], error: ValidationError, source: str, span: tuple[int, int]
+) -> SpecError:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    hint = _example(cls)
+    if first["type"] == "extra_forbidden":
+        message = "no such field"
+        hint = did_you_mean(name, cls.model_fields)
+    elif first["type"] == "missing":
+        message = "is missing"
+    cause = first.get("ctx", {}).get("error")
+    hint = getattr(cause, "hint", None) or hint
+    value = first["input"]
+    if isinstance(value, str | int | float) and (at := source.find(str(value), span[0])) >= 0:
+        span = (at, at + len(str(value)))
+    field = f", field '{name}'" if name else ""
+    return SpecError(f"{what} '{cls.kind}'{field}: {message}", source=source, span=span, hint=hint)

@@ -1,0 +1,1 @@
+"""From requests to texts: prepare, walk, round, judge, report."""

@@ -1,0 +1,108 @@
+"""A request checked against a model: controls built, lengths known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dlm_core.bundle import Model
+from dlm_core.control.compose import Controls, Term
+from dlm_core.control.lengths import Lengths
+from dlm_core.control.protocol import BuildContext, Contrary, SupportsLengths, SupportsRounding
+from dlm_core.errors import PluginError, UsageError
+from dlm_core.guidance.guard import Guard
+from dlm_core.plugins.registry import Plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    StepCallback = Callable[[float, list[str]], None]
+    """(t, texts of x_0_hat) after a step."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """n texts under one set of controls; sample i of it has seed `seed + i`."""
+
+    controls: Controls = field(default_factory=Controls)
+    n: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request whose controls are built and checked."""
+
+    request: Request
+    guards: tuple[Guard, ...]
+    """One a control, for its own figures."""
+    lengths: Lengths
+    joint: tuple[Guard, ...]
+    """The same, those that merge as one: what tilts and rounds."""
+    length_weights: Tensor
+    """(max_words + 1,), of each number of words a text may have."""
+
+
+def prepare(model: Model, request: Request, plugins: Plugins) -> Prepared:
+    """Check a request against the model and build its controls.
+
+    Raises:
+        SpecError, UnsatisfiableError, MissingError: as `ControlSpec.check` and `build` do.
+        PluginError: they raised something else.
+    """
+    lengths = request.controls.check(model.info)
+    context = BuildContext(model)
+    guards = tuple(_build(term, context, plugins) for term in request.controls)
+    joint = tuple(
+        next((g for t, g in zip(request.controls, guards, strict=True) if t is term), None)
+        or _build(term, context, plugins)
+        for term in request.controls.merged()
+    )
+    rounding = [guard.label for guard in joint if isinstance(guard.control, SupportsRounding)]
+    if len(rounding) > 1:
+        raise UsageError(
+            f"controls '{rounding[0]}' and '{rounding[1]}' both choose the final words",
+            "only controls that merge can be guaranteed together: drop one",
+        )
+    return Prepared(request, guards, lengths, joint, _length_weights(model, lengths, joint))
+
+
+def _build(term: Term, context: BuildContext, plugins: Plugins) -> Guard:
+    owner = plugins.origin("control", term.spec.kind)
+    with term.named_errors("build", owner):
+        control = term.spec.build(context)
+    if not callable(getattr(control, "log_prob", None)):
+        raise PluginError(
+            f"control '{term.label}' from {owner or 'an unknown plugin'}: build() returned "
+            f"{type(control).__name__}, which has no log_prob"
+        )
+    if term.negated:
+        control = Contrary(control)
+    return Guard(control, term.weight, term.label, owner)
+
+
+def is_free(model: Model, prepared: Prepared) -> bool:
+    """The paper's unconditional sampling: a padded model finds the length itself."""
+    return model.info.config.length_mode == "padded" and not prepared.guards
+
+
+def _length_weights(model: Model, lengths: Lengths, guards: Sequence[Guard]) -> Tensor:
+    """p(n | controls) of n = 0 .. max_words, up to a factor.
+
+    The training distribution, within what the controls admit, times what they say of lengths.
+    """
+    count = model.info.max_words + 1
+    # A small share everywhere, so that a length never seen in training can be asked for.
+    weights = model.net.length_counts.detach().cpu().double()[:count] + 1e-6
+    weights *= torch.tensor([n in lengths for n in range(count)])
+    for guard in guards:
+        if isinstance(guard.control, SupportsLengths):
+            with torch.no_grad():
+                ratios = guard.length_log_ratios(guard.control, count).detach().cpu().double()
+            ratios = ratios.masked_fill(weights == 0, -torch.inf)
+            weights = weights * (ratios - ratios.max()).exp()
+    return weights

@@ -1,0 +1,46 @@
+"""Hard constraints: words that stand from the start, and the choice of the last words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dlm_core.control.protocol import SupportsFixed, SupportsRounding
+from dlm_core.guidance.guard import GuidedRows
+
+
+def fixed_words(groups: Sequence[GuidedRows], lengths: Tensor, width: int) -> Tensor:
+    """Word ids every hard constraint asks for, (B, width), -1 where free.
+
+    Raises:
+        PluginError: a control returned another shape.
+    """
+    out = torch.full((len(lengths), width), -1, device=lengths.device)
+    for group in groups:
+        for guard in group.guards:
+            if isinstance(guard.control, SupportsFixed):
+                ids = guard.fixed(guard.control, lengths[group.rows], width)
+                out[group.rows] = torch.where(ids >= 0, ids, out[group.rows])
+    return out
+
+
+def round_words(log_q: Tensor, groups: Sequence[GuidedRows], lengths: Tensor) -> Tensor:
+    """The likeliest words, (B, L), that meet the constraints on whole texts; argmax without them.
+
+    Args:
+        log_q: (B, L, V), -inf where a word must not stand.
+        groups: controls and their rows.
+        lengths: (B,).
+
+    Raises:
+        UnsatisfiableError: no text is left.
+    """
+    words = log_q.argmax(-1)
+    for group in groups:
+        for guard in group.ordered():
+            if isinstance(guard.control, SupportsRounding):
+                part = log_q[group.rows]
+                words[group.rows] = guard.round(guard.control, part, lengths[group.rows])
+    return words

@@ -1,0 +1,1 @@
+"""Finding what others offer: hooks, registry, loading."""

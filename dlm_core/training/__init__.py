@@ -1,0 +1,1 @@
+"""Training a Diffusion-LM, and the heads of controls."""
