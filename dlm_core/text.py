@@ -11,9 +11,10 @@ import gzip
 import io
 import json
 import lzma
+import math
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -28,7 +29,13 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open))
-BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+_NO_TEXT = (
+    (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
+    (b"(\xb5/\xfd", "packed with zstd", "unpack it: zstd -d"),
+    (b"PAR1", "a Parquet file", "save its texts as JSON lines: pandas' to_json(lines=True)"),
+    (b"%PDF", "a PDF", "save its text, a sentence a line"),
+)
+BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError)
 """What reading a damaged compressed file raises; all but a UnicodeDecodeError."""
 
 
@@ -44,12 +51,19 @@ def open_bytes(path: Path) -> BinaryIO:
         MissingError: it cannot be opened, and why.
     """
     try:
-        with path.open("rb") as stream:
-            start = stream.read(6)
+        plain: BinaryIO = path.open("rb")
+        if not plain.seekable():  # a pipe gives its bytes once
+            with plain:
+                plain = io.BytesIO(plain.read())
+        start = plain.read(6)
+        plain.seek(0)
         for magic, unpack in _PACKED:
             if start.startswith(magic):
+                if isinstance(plain, io.BytesIO):
+                    return cast(BinaryIO, unpack(plain, "rb"))
+                plain.close()
                 return cast(BinaryIO, unpack(path, "rb"))
-        return path.open("rb")
+        return plain
     except OSError as error:
         raise MissingError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -74,16 +88,18 @@ def read_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, s
     try:
         with open_bytes(path) as stream:
             head = stream.read(4)
-            rest = stream.read() if encoding or encoding_of(head) != "utf-8" else b""
-            if rest or encoding:
-                text = io.StringIO(_decode(head + rest, encoding or encoding_of(head), path))
-                for number, line in enumerate(text, 1):
+            _refuse_no_text(head, path)
+            if encoding is not None or encoding_of(head) != "utf-8":
+                whole = _decode(head + stream.read(), encoding or encoding_of(head), path)
+                for number, line in enumerate(io.StringIO(whole, newline=""), 1):
                     yield number, normal(line)
                 return
             # UTF-8: line by line, so that a bad byte is told with its own line
             first = head + (b"" if head.endswith(b"\n") else stream.readline())
-            for number, raw in enumerate(chain(io.BytesIO(first), stream), 1):
-                yield number, normal(_utf8(raw, path, number))
+            for raw in chain(io.BytesIO(first), stream):
+                for line in _broken_at_returns(_utf8(raw, path, number + 1)):
+                    number += 1
+                    yield number, normal(line)
     except BROKEN as error:
         raise UsageError(
             f"{path}, line {number + 1}: damaged: {error}", "fetch the file again"
@@ -104,35 +120,59 @@ def undecodable(path: Path, line: int, error: UnicodeDecodeError) -> UsageError:
     )
 
 
+def _refuse_no_text(start: bytes, path: Path) -> None:
+    for magic, what, hint in _NO_TEXT:
+        if start.startswith(magic):
+            raise UsageError(f"{path} is no text, but {what}", hint)
+
+
+def _broken_at_returns(line: str) -> Iterable[str]:
+    """A line, or those it holds where carriage returns alone end them."""
+    return io.StringIO(line, newline="") if "\r" in line.rstrip("\r\n") else (line,)
+
+
 def _utf8(raw: bytes, path: Path, line: int) -> str:
     try:
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise undecodable(path, line, error) from error
+    if "\0" in text:
+        raise UsageError(
+            f"{path}, line {line}: a NUL character, which is in no text",
+            "UTF-16 without a byte order mark is read with --encoding utf-16-le",
+        )
+    return text
 
 
 def _decode(data: bytes, encoding: str, path: Path) -> str:
     try:
-        return data.decode(encoding)
-    except LookupError as error:
-        raise UsageError(
-            f"no encoding is called '{encoding}'", "utf-8, utf-16, latin-1, ..."
-        ) from error
+        return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise undecodable(path, line, error) from error
+        before = data[: error.start].decode(encoding, "replace")
+        raise undecodable(path, before.count("\n") + 1, error) from error
+    except (LookupError, ValueError) as error:  # not a text encoding, or no name at all
+        raise UsageError(
+            f"no encoding is called '{encoding[:40]}'", "utf-8, utf-16, latin-1, cp1252, ..."
+        ) from error
 
 
 def load_json(text: str | bytes) -> Any:
     """JSON as users may send it: ValueError, in words, for whatever cannot be used.
 
-    Refused beside what is no JSON: a key that stands twice in an object, NaN and infinity, nesting
-    too deep to read, and half a surrogate pair, which no file can hold.
+    Refused beside what is no JSON: a key that stands twice in an object, NaN, infinity and other
+    numbers that no float or int of Python's holds, nesting too deep to read, and half a surrogate
+    pair, which no file can hold.
     """
     try:
         if isinstance(text, bytes):
             text = text.decode(encoding_of(text[:4]))
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_no_number,
+            parse_int=_int,
+            parse_float=_float,
+        )
     except UnicodeDecodeError as error:
         raise ValueError(f"byte 0x{error.object[error.start]:02x} is not UTF-8") from error
     except RecursionError:
@@ -154,6 +194,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _int(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:  # Python's bound on digits
+        raise ValueError(f"a number of {len(digits):,} digits") from None
+
+
+def _float(digits: str) -> float:
+    if math.isinf(value := float(digits)):
+        raise ValueError(f"the number {digits[:40]} is too large")
+    return value
 
 
 def _whole(value: Any) -> None:

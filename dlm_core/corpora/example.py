@@ -1,0 +1,46 @@
+"""One text of a corpus, and what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlm_core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text of a corpus; `fields` holds its meaning representation where the corpus has one."""
+
+    text: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+CorpusReader = Callable[[Path], Iterator[Example]]
+"""A reader may also take `encoding`, a name or None, as its second argument."""
+
+
+def broken(path: Path, place: str | int, what: str, hint: str | None = None) -> UsageError:
+    """The error for a row that cannot be read.
+
+    Args:
+        path: the corpus.
+        place: its line, or another name for where it stands.
+        what: what is wrong with it.
+        hint: what to do; mending the row if omitted.
+    """
+    where = f"line {place}" if isinstance(place, int) else place
+    return UsageError(f"{path}, {where}: {what}", hint or "mend or remove this row")
+
+
+def spaced(text: str) -> str:
+    """A text with single blanks between its words, and none around it."""
+    return " ".join(text.split())
+
+
+def scalar_fields(row: Mapping[str, Any], without: tuple[str, ...]) -> dict[str, str]:
+    """The other values of a row, as strings: what is empty, null, a list or an object is none."""
+    values = {k: str(v) for k, v in row.items() if isinstance(v, str | int | float)}
+    return {k: v for k, v in values.items() if k not in without and v.strip()}

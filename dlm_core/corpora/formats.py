@@ -1,0 +1,49 @@
+"""Which reader a file looks written for: a hint for whoever named another one."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+MR_COLUMNS = ("mr", "meaning_representation", "meaning representation")
+REF_COLUMNS = ("ref", "human_reference", "reference")
+SENTENCES = tuple(f"sentence{i}" for i in range(1, 6))
+PAIR = re.compile(r"\s*[^|:]+ : [^|]*(\|[^|:]+ : [^|]*)*\|\|(?P<text>.*)")
+"""`name : The Mill | food : French||The Mill serves ...`, as Diffusion-LM's own corpus is"""
+_OBJECT = re.compile(r"\s*(\[\s*)?\{")
+_STORY = re.compile(r'\[\s*".*"\s*\],?')
+_KEY = re.compile(r'"(\w+)"\s*:')
+
+
+def columns(header: str) -> tuple[list[str], str]:
+    """The column names of a CSV's first line, in small letters, and what separates them."""
+    separator = max(",;\t", key=header.count)
+    names = next(csv.reader([header], delimiter=separator), [])
+    return [" ".join(name.split()).casefold() for name in names], separator
+
+
+def fitting(start: str) -> str | None:
+    """The built-in reader whose format the first lines of a file have; None if it is no known one.
+
+    Plain texts have no form by which they could be known.
+    """
+    first = start.lstrip().partition("\n")[0].strip()
+    names = set(columns(first)[0])
+    if (names & set(MR_COLUMNS) and names & set(REF_COLUMNS)) or PAIR.fullmatch(first):
+        return "e2e"
+    if names >= set(SENTENCES) or _STORY.fullmatch(first):
+        return "roc"
+    if not _OBJECT.match(start):
+        return None
+    keys = set(_KEY.findall(start))
+    if "text" in keys:
+        return "labelled" if "label" in keys else "jsonl"
+    return "roc" if "sentences" in keys else None
+
+
+def hint(reader: str, start: str) -> str | None:
+    """What to write instead of `reader` for a file that begins so; None if nothing fits better."""
+    found = fitting(start)
+    if found is None or found == reader or {found, reader} == {"jsonl", "labelled"}:
+        return None
+    return f"it looks written for the reader '{found}': {found}:PATH"

@@ -1,0 +1,68 @@
+"""`READER:PATH` to texts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dlm_core.corpora.example import CorpusReader, Example
+from dlm_core.corpora.rows import read_jsonl, read_labelled, read_text
+from dlm_core.corpora.tables import read_e2e, read_roc
+from dlm_core.errors import UsageError, did_you_mean
+from dlm_core.text import normal
+
+READERS: dict[str, CorpusReader] = {
+    "e2e": read_e2e,
+    "roc": read_roc,
+    "text": read_text,
+    "jsonl": read_jsonl,
+    "labelled": read_labelled,
+}
+
+
+def read_corpus(
+    name: str, readers: dict[str, CorpusReader] | None = None, encoding: str | None = None
+) -> list[Example]:
+    """Read `READER:PATH` whole, in NFC.
+
+    Args:
+        name: for example `e2e:../data/train.csv.gz`; the file may be packed with gzip, bzip2 or xz.
+        readers: the known readers; the built-in ones if omitted.
+        encoding: of the file; UTF-8, or what its byte order mark says, if omitted.
+
+    Raises:
+        UsageError: unknown reader, empty corpus, or a broken row (file and line are named).
+        MissingError: the file cannot be opened.
+    """
+    known = READERS if readers is None else readers
+    kind, separator, path = name.partition(":")
+    if not separator or not path:
+        raise UsageError(
+            f"corpus '{name}': expected READER:PATH", hint=f"readers: {', '.join(known)}"
+        )
+    if kind not in known:
+        raise UsageError(f"corpus '{name}': unknown reader '{kind}'", did_you_mean(kind, known))
+    read = known[kind]
+    if encoding is not None:
+        read = _decoding(read, kind, encoding)
+    examples = [_normal(example) for example in read(Path(path).expanduser())]
+    if not any(example.text for example in examples):
+        raise UsageError(f"corpus '{name}': no texts in it")
+    return examples
+
+
+def _normal(example: Example) -> Example:
+    """In NFC: JSON may hold an accent as an escape of its own, and a plugin reads as it likes."""
+    fields = {k: normal(v) if isinstance(v, str) else v for k, v in example.fields.items()}
+    return Example(normal(example.text), fields)
+
+
+def _decoding(read: CorpusReader, kind: str, encoding: str) -> CorpusReader:
+    """A reader of files in an encoding; one of a plugin may know of none."""
+    if "encoding" not in inspect.signature(read).parameters:
+        raise UsageError(
+            f"option '--encoding': reader '{kind}' takes no encoding", "save the file as UTF-8"
+        )
+    decode: Callable[[Path, str], Iterator[Example]] = read  # type: ignore[assignment]
+    return lambda path: decode(path, encoding)

@@ -1,0 +1,135 @@
+"""Corpora of lines: plain texts, and JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dlm_core.corpora.example import Example, broken, scalar_fields, spaced
+from dlm_core.corpora.lines import Lines
+from dlm_core.errors import UsageError
+from dlm_core.text import load_json
+
+
+def read_text(path: Path, encoding: str | None = None) -> Iterator[Example]:
+    """One text a line; empty lines are skipped."""
+    lines = Lines(path, "text", encoding)
+    if lines.hint is not None:
+        raise UsageError(f"{path} is no file of plain texts", lines.hint)
+    for _, line in lines:
+        yield Example(spaced(line))
+
+
+def json_rows(path: Path, lines: Lines) -> Iterator[tuple[int | str, Any]]:
+    """The values of a file of JSON lines, or of one array of objects, and where they stand."""
+    if re.match(r"\s*\[\s*[{\[]", lines.start) is None:
+        for number, line in lines:
+            try:
+                value = load_json(line)
+            except ValueError as error:
+                raise broken(path, number, str(error), lines.hint) from error
+            yield number, value
+        return
+    numbers, parts = zip(*lines, strict=True)
+    try:
+        values = load_json("".join(parts))
+    except ValueError as error:
+        raise broken(path, numbers[0], f"the array that begins here: {error}") from error
+    for index, value in enumerate(values, 1):
+        yield f"entry {index} of its array", value
+
+
+def _row(path: Path, place: int | str, value: Any, expected: str, hint: str | None) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise broken(path, place, f"expected an object with a string 'text'{expected}", hint)
+    return value
+
+
+def read_jsonl(path: Path, encoding: str | None = None) -> Iterator[Example]:
+    """One JSON object a line, or an array of them, with a string `text`.
+
+    Other values that are strings, numbers or booleans become fields.
+    """
+    lines = Lines(path, "jsonl", encoding)
+    for place, value in json_rows(path, lines):
+        row = _row(path, place, value, "", lines.hint)
+        yield Example(spaced(row["text"]), scalar_fields(row, without=("text",)))
+
+
+def read_labelled(path: Path, encoding: str | None = None) -> Iterator[Example]:
+    """One JSON object a line, or an array of them, with a string `text` and its `label`.
+
+    Labels are strings, or numbers, or booleans, but of one type in a file; 1.0 is 1.
+    """
+    lines = Lines(path, "labelled", encoding)
+    first: tuple[str, Any, int | str] | None = None
+    for place, value in json_rows(path, lines):
+        row = _row(path, place, value, " and a 'label'", lines.hint)
+        if "label" not in row:
+            raise broken(path, place, "key 'label' is missing")
+        label = row["label"]
+        kind = _type(label)
+        if kind is None:
+            raise broken(
+                path, place, f"key 'label' is {_shown(label)}: expected a string, number or boolean"
+            )
+        if first is None:
+            first = kind, label, place
+        elif first[0] != kind:
+            where = f"line {first[2]}" if isinstance(first[2], int) else first[2]
+            raise broken(
+                path,
+                place,
+                f"label {_shown(label)} is a {kind}, and {_shown(first[1])} of {where} is a "
+                f"{first[0]}",
+                "write all labels of a file as one type: strings, numbers or booleans",
+            )
+        yield Example(spaced(row["text"]), {"label": _named(label)})
+
+
+def _type(label: Any) -> str | None:
+    if isinstance(label, bool):
+        return "boolean"
+    if isinstance(label, int | float):
+        return "number"
+    return "string" if isinstance(label, str) and label.strip() else None
+
+
+def _named(label: str | int | float) -> str:
+    if isinstance(label, str):
+        return spaced(label)
+    whole = isinstance(label, float) and label.is_integer()
+    return json.dumps(int(label) if whole else label)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def story_rows(path: Path, lines: Lines) -> Iterator[Example]:
+    """Stories as JSON: an array whose first entry is the story, or an object.
+
+    An object has a string `text` or a list `sentences`; its other keys (`cased`) become fields.
+    """
+    for place, row in json_rows(path, lines):
+        story = _story(row)
+        if story is None:
+            expected = '["story"], {"text": "story"} or {"sentences": ["...", ...]}'
+            raise broken(path, place, f"expected {expected}", lines.hint)
+        keys = row if isinstance(row, dict) else {}
+        yield Example(spaced(story), scalar_fields(keys, without=("text", "sentences")))
+
+
+def _story(row: object) -> str | None:
+    if isinstance(row, dict) and isinstance(row.get("sentences"), list):
+        sentences = row["sentences"]
+        return " ".join(sentences) if all(isinstance(s, str) for s in sentences) else None
+    if isinstance(row, dict):
+        text = row.get("text")
+    else:
+        text = row[0] if isinstance(row, list) and row else None
+    return text if isinstance(text, str) else None
