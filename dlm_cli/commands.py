@@ -30,6 +30,7 @@ COMMANDS = (
     Command(
         "train", "Train a Diffusion-LM, or the head of a control.", True, "Extend", "train.commands"
     ),
+    Command("data", "Check a corpus before training on it.", True, "Extend"),
     Command("plugins", "List, show, start and check plugins.", True, "Extend", "plugins.commands"),
     Command("env", "Show versions, device and settings, for a bug report.", False, "Extend"),
 )

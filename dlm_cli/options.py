@@ -40,3 +40,13 @@ Corpus = Annotated[
         rich_help_panel="Data",
     ),
 ]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="Of the corpus's files, for example latin-1; UTF-8 or their byte order mark's if "
+        "omitted.",
+        rich_help_panel="Data",
+    ),
+]

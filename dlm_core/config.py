@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dlm_core.errors import MissingError, UsageError, did_you_mean
+from dlm_core.errors import UsageError, did_you_mean
+from dlm_core.text import read_text
 
 FREE_TEMPERATURE, GUIDED_TEMPERATURE = 1.5, 1.0
 """A control leaves fewer words; drawing unlikely ones among them costs fluency and wins little."""
@@ -189,8 +190,6 @@ def load_toml(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MissingError(f"cannot read {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: {error}") from error

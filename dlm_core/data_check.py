@@ -81,7 +81,7 @@ class DataReport:
             f"{self.longest} at most; {_many(self.words, 'word')} in all"
         ]
         if self.copies:
-            said.append(f"duplicates: {_many(self.copies, 'text')} stood in the corpus before")
+            said.append(f"duplicates: {_many(self.copies, 'text')} repeat an earlier one")
         if self.held_out:
             said.append(f"held out: {self.held_out}")
         rule = f" of more than {self.min_count} uses" if self.min_count is not None else ""

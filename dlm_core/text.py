@@ -44,6 +44,17 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def normal_all(value: Any) -> Any:
+    """A value as JSON has them, each string in it in NFC."""
+    if isinstance(value, str):
+        return normal(value)
+    if isinstance(value, dict):
+        return {normal_all(key): normal_all(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(normal_all, value)) if type(value) in (list, tuple) else value
+    return value
+
+
 def open_bytes(path: Path) -> BinaryIO:
     """A file, unpacked if what it holds is gzip, bzip2 or xz, whatever its name.
 
@@ -89,8 +100,9 @@ def read_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, s
         with open_bytes(path) as stream:
             head = stream.read(4)
             _refuse_no_text(head, path)
-            if encoding is not None or encoding_of(head) != "utf-8":
-                whole = _decode(head + stream.read(), encoding or encoding_of(head), path)
+            name = encoding_of(head) if encoding is None else encoding
+            if encoding is not None or name != "utf-8":
+                whole = _decode(head + stream.read(), name, path)
                 for number, line in enumerate(io.StringIO(whole, newline=""), 1):
                     yield number, normal(line)
                 return

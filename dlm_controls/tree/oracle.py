@@ -17,6 +17,7 @@ from typing import Any
 
 from dlm_controls.tree.bracketing import Bracket, ParseTree, read_tree
 from dlm_core.errors import MissingError, UsageError
+from dlm_core.text import load_json
 
 DEFAULT = "benepar_en3"
 INSTALL = 'pip install "dlm[tree]"'
@@ -104,7 +105,7 @@ def _read(cached: Path) -> dict[str, ParseTree]:
     known = {}
     for number, line in enumerate(lines[:-1], 1):
         try:
-            row = json.loads(line)
+            row = load_json(line)
             known[row["text"]] = read_tree(row["tree"], all_tags=True)
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(

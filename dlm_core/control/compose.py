@@ -16,6 +16,7 @@ from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import Spec
 from dlm_core.control.verdict import Verdict
 from dlm_core.errors import SpecError, UnsatisfiableError, plugin_errors
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +136,7 @@ class Term:
 
     def verify(self, text: str, info: ModelInfo) -> Verdict:
         """Judge a text of the model `info`, for the contrary if that is asked."""
-        verdict = self.spec.bind(info).verify(text)
+        verdict = self.spec.bind(info).verify(normal(text))
         return ~verdict if self.negated else verdict
 
     def _with(self, other: Term) -> Term | None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from dlm_core.control.compose import ControlSpec, Term
 from dlm_core.control.spec import Spec
 from dlm_core.errors import SpecError, did_you_mean
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     pass
@@ -32,6 +33,7 @@ def parse_spec(source: str, kinds: Mapping[str, type[ControlSpec]]) -> Term:
         SpecError: with the source, the place and the nearest valid value; or the contrary of a
             control that has none.
     """
+    source = normal(source)
     match = _WEIGHT.search(source)
     negation = _NOT.match(source)
     start = negation.end() if negation else 0
@@ -55,6 +57,7 @@ def parse_kind(
     Raises:
         SpecError: with the source, the place and the nearest valid value.
     """
+    source = normal(source)
     kind, _, body = source[start:end].partition(":")
     if kind not in kinds:
         raise SpecError(

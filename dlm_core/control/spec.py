@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from dlm_core.control.grammar import split_body
+from dlm_core.text import normal_all
 
 if TYPE_CHECKING:
     pass
@@ -35,6 +36,11 @@ class Spec(BaseModel):
         if len(args) > len(names):
             raise TypeError(f"{type(self).__name__} takes at most {len(names)} positional values")
         super().__init__(**dict(zip(names, args, strict=False)), **values)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_nfc(cls, values: Any) -> Any:
+        return normal_all(values)
 
     @classmethod
     def fields_from_body(cls, body: str) -> dict[str, Any]:

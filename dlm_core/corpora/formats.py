@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 
 MR_COLUMNS = ("mr", "meaning_representation", "meaning representation")
@@ -18,8 +17,13 @@ _KEY = re.compile(r'"(\w+)"\s*:')
 def columns(header: str) -> tuple[list[str], str]:
     """The column names of a CSV's first line, in small letters, and what separates them."""
     separator = max(",;\t", key=header.count)
-    names = next(csv.reader([header], delimiter=separator), [])
-    return [" ".join(name.split()).casefold() for name in names], separator
+    cells = (cell.strip().strip('"') for cell in header.split(separator))
+    return [" ".join(cell.split()).casefold() for cell in cells], separator
+
+
+def first_line(start: str) -> str:
+    """The first line of how a file begins."""
+    return next(iter(start.strip().splitlines()), "").strip()
 
 
 def fitting(start: str) -> str | None:
@@ -27,7 +31,7 @@ def fitting(start: str) -> str | None:
 
     Plain texts have no form by which they could be known.
     """
-    first = start.lstrip().partition("\n")[0].strip()
+    first = first_line(start)
     names = set(columns(first)[0])
     if (names & set(MR_COLUMNS) and names & set(REF_COLUMNS)) or PAIR.fullmatch(first):
         return "e2e"

@@ -53,7 +53,7 @@ def read_e2e(path: Path, encoding: str | None = None) -> Iterator[Example]:
     and others are left aside. Lines `name : The Mill | food : French||The Mill ...` are read too.
     """
     lines = Lines(path, "e2e", encoding)
-    if formats.PAIR.fullmatch(lines.start.partition("\n")[0].strip()):
+    if formats.PAIR.fullmatch(formats.first_line(lines.start)):
         yield from _pairs(path, lines)
         return
     for number, (mr, ref) in _table(path, lines, (formats.MR_COLUMNS, formats.REF_COLUMNS)):
@@ -85,7 +85,7 @@ def read_roc(path: Path, encoding: str | None = None) -> Iterator[Example]:
     CSV has columns `sentence1` to `sentence5`.
     """
     lines = Lines(path, "roc", encoding)
-    names, _ = formats.columns(lines.start.partition("\n")[0])
+    names, _ = formats.columns(formats.first_line(lines.start))
     if not set(formats.SENTENCES) <= set(names):
         yield from story_rows(path, lines)
         return

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
 from dlm_core.corpora import read_corpus
-from dlm_core.errors import MissingError
+from dlm_core.errors import MissingError, UsageError
+from dlm_core.text import normal
 from dlm_core.vocab import SPECIALS, Vocab
 
 # whatever the corpus readers can give: words without whitespace, joined by single spaces
@@ -26,14 +27,14 @@ SENTENCES = st.lists(WORDS, max_size=12).map(" ".join)
 def test_known_words_come_back(corpus: list[str]) -> None:
     vocab = Vocab.build(corpus, min_count=0)
     for text in corpus:
-        assert vocab.decode(vocab.encode(text)) == text
+        assert vocab.decode(vocab.encode(text)) == normal(text)
     assert vocab.encode_batch(corpus) == [vocab.encode(text) for text in corpus]
 
 
 @given(corpus=st.lists(SENTENCES, max_size=6), min_count=st.integers(0, 3))
 def test_words_seen_more_than_min_count_are_kept(corpus: list[str], min_count: int) -> None:
     vocab = Vocab.build(corpus, min_count)
-    counts = Counter(" ".join(corpus).split())
+    counts = Counter(normal(" ".join(corpus)).split())
     assert set(vocab.words) == {*SPECIALS, *(w for w, n in counts.items() if n > min_count)}
 
 
@@ -61,8 +62,79 @@ def test_layout_words_are_silent() -> None:
     assert vocab.tokens(ids) == ["a"]
 
 
-def test_a_special_name_in_the_corpus_is_no_second_entry() -> None:
-    assert Vocab.build(["PAD PAD a"], 0).words == [*SPECIALS, "a"]
+def test_words_spelt_like_marks_are_words(tmp_path: Path) -> None:
+    vocab = Vocab.build(["a mouse PAD", "START the UNK PAD"], 0)
+    vocab.save(tmp_path / "tokenizer.json")
+    for each in (vocab, Vocab.load(tmp_path / "tokenizer.json")):
+        text = "START the mouse PAD UNK"
+        ids = each.encode(text)
+        assert each.encode_batch([text]) == [ids]
+        assert min(ids) >= 4
+        assert each.decode(ids) == text
+        assert each.tokens([each.start, *each.encode("PAD"), each.end, each.pad]) == ["PAD"]
+        assert each.id("END") == each.unk  # no text had it
+        assert each.plain_words.count("PAD") == 1
+        assert "UNK" in each and "END" not in each
+
+
+def test_a_vocabulary_of_before_keeps_its_ids_and_has_no_word_like_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    entries = {w: i for i, w in enumerate(["START", "END", "UNK", "PAD", "a", "Cafe\u0301"])}
+    Tokenizer(models.WordLevel(entries, unk_token="UNK")).save(str(path))
+    vocab = Vocab.load(path)
+    assert vocab.words == [*SPECIALS, "a", "Cafe\u0301"]
+    assert vocab.encode("a PAD START UNK zebra") == [4, 2, 2, 2, 2]
+    assert vocab.encode_batch(["a PAD"]) == [[4, 2]]
+    assert vocab.encode("Caf\u00e9 Cafe\u0301") == [5, 5]  # it was built of texts in NFD
+    assert not {"PAD", "UNK"} & {w for w in ("PAD", "UNK") if w in vocab}
+
+
+def test_without_such_words_the_file_is_as_it_always_was(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    Vocab.build(["a b"], 0).save(path)
+    model = json.loads(path.read_text())["model"]
+    assert model["vocab"] == {"START": 0, "END": 1, "UNK": 2, "PAD": 3, "a": 4, "b": 5}
+    assert model["unk_token"] == "UNK"
+
+
+def test_an_accent_is_one_character_however_it_is_typed() -> None:
+    vocab = Vocab.build(["Caf\u00e9 Caf\u00e9", "Cafe\u0301 pub"], 0)
+    assert vocab.plain_words == ["Caf\u00e9", "pub"]
+    assert vocab.encode("Cafe\u0301") == vocab.encode("Caf\u00e9") == [4]
+    assert vocab.id("Cafe\u0301") == 4 and "Cafe\u0301" in vocab
+
+
+def test_unknown_words_are_told_and_refused_on_request() -> None:
+    vocab = Vocab.build(["the cheese is nice"], 0)
+    text = "The cheese. is nice the cheese."
+    assert vocab.unknown(text) == ["The", "cheese."]
+    assert vocab.unknown("the cheese") == []
+    assert vocab.encode(text)[1] == vocab.unk
+    assert vocab.encode("the cheese", strict=True) == vocab.encode("the cheese")
+    with pytest.raises(UsageError, match="no word 'The' and 1 more") as caught:
+        vocab.encode(text, strict=True)
+    assert caught.value.hint == "did you mean 'the'?"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"a": 5}, "gaps"),
+        ({"a": 4, "b": 4}, "gaps"),
+        ({"a b": 4}, "'a b' is not one word"),
+        ({"": 4}, "'' is not one word"),
+    ],
+)
+def test_a_vocabulary_that_cannot_be_is_refused(
+    tmp_path: Path, words: dict[str, int], message: str
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    Vocab.build(["a"], 0).save(path)
+    data = json.loads(path.read_text())
+    data["model"]["vocab"] = {**{mark: i for i, mark in enumerate(SPECIALS)}, **words}
+    path.write_text(json.dumps(data))
+    with pytest.raises(MissingError, match=rf"tokenizer\.json: not a dlm vocabulary: .*{message}"):
+        Vocab.load(path)
 
 
 @given(corpus=st.lists(SENTENCES, min_size=1, max_size=4))

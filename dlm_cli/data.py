@@ -1,0 +1,119 @@
+"""`dlm data`: what a model will see of a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlm_cli.help import examples, group
+from dlm_cli.options import MODEL_HELP, Encoding, Json, PluginFiles
+from dlm_cli.output import print_json
+from dlm_cli.plugins.loading import load
+
+app = group("Check a corpus before training on it.")
+
+
+@app.callback()
+def _group() -> None:
+    """Check a corpus before training on it."""
+
+
+@app.command(
+    "check",
+    epilog=examples(
+        "dlm data check text:mine.txt --min-count 2",
+        "dlm data check e2e:train.csv.gz --valid e2e:valid.csv.gz --config mine.toml",
+        "dlm data check labelled:labelled.jsonl --model e2e --json",
+    ),
+)
+def check(
+    corpus: Annotated[
+        str, typer.Argument(metavar="READER:PATH", help="Texts, for example e2e:train.csv.gz.")
+    ],
+    min_count: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INT",
+            min=0,
+            help="Words are kept that occur more often; the config's if omitted.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    max_words: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INT",
+            min=1,
+            help="Words that the model holds; the config's or the model's if omitted.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML of training settings.", rich_help_panel="Training"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help=f"Check the texts for a head of this model, with its vocabulary. {MODEL_HELP}",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    valid: Annotated[
+        str | None,
+        typer.Option(
+            metavar="READER:PATH",
+            help="Validation texts; held out of the corpus if omitted.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    encoding: Encoding = None,
+    plugin: PluginFiles = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a model will see of a corpus: `dlm train` prints the same before its first step.
+
+    Texts, words, the vocabulary and what of the texts it loses, lengths, duplicates, what is held
+    out, and three texts as the model will see them. Ends with 2 if it cannot be trained on.
+    """
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.config import TrainConfig, load_toml
+    from dlm_core.corpora import read_corpus
+    from dlm_core.data_check import check_data, hold_out
+    from dlm_core.errors import UsageError
+
+    if model is not None and (min_count is not None or config is not None or valid is not None):
+        raise UsageError(
+            "option '--model': the model's own vocabulary is used, and nothing is held out",
+            "leave out --min-count, --config and --valid",
+        )
+    readers = load(plugin).corpora
+    settings = TrainConfig.read(load_toml(config) if config else {}, str(config or "defaults"))
+    info = ModelInfo.read(model) if model is not None else None
+    texts = [example.text for example in read_corpus(corpus, readers, encoding)]
+    told = ""
+    if valid is not None:
+        told = f"{len(read_corpus(valid, readers, encoding)):,} texts of {valid}, for validation"
+    elif info is None:
+        texts, _, told = hold_out(texts)
+    padded = settings.model.length_mode == "padded"
+    holds = info.max_words if info else settings.model.max_len - 2 * padded
+    report = check_data(
+        texts,
+        min_count=settings.min_count if min_count is None else min_count,
+        max_words=holds if max_words is None else max_words,
+        cuts=padded and info is None,
+        vocab=info.vocab if info else None,
+        held_out=told,
+        source=corpus,
+    )
+    if as_json:
+        print_json(report.as_dict())
+        return
+    for line in report.lines():
+        print(line)
