@@ -1,0 +1,163 @@
+"""What is told of a corpus before training, what is held out, and what is refused."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from dlm_core.data_check import check_data, hold_out
+from dlm_core.errors import UsageError
+from dlm_core.vocab import Vocab
+
+WORDS = "the pub is cheap and near a river".split()
+
+
+def corpus(n: int, seed: int = 0) -> list[str]:
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(3, 9))) for _ in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "held", "how"),
+    [
+        (2, 1, "1 of 2 texts, the first, for validation"),
+        (10, 1, "1 of 10 texts, the first, for validation"),
+        (500, 50, "50 of 500 texts, one in 10, for validation"),
+        (2_999, 300, "300 of 2,999 texts, one in 10, for validation"),
+        (10_000, 1_000, "1,000 of 10,000 texts, one in 10, for validation"),
+        (42_061, 979, "979 of 42,061 texts, one in 43, for validation"),
+        (1_000_001, 1_000, "1,000 of 1,000,001 texts, one in 1001, for validation"),
+    ],
+)
+def test_a_share_is_held_out_and_said(texts, held, how):
+    train, valid, told = hold_out(range(texts))
+    assert (len(valid), told) == (held, how)
+    assert sorted(train + valid) == list(range(texts))
+    assert train
+
+
+@pytest.mark.parametrize("texts", [[], ["one"]])
+def test_one_text_is_never_held_out_whole(texts):
+    with pytest.raises(UsageError, match="none can be held out") as caught:
+        hold_out(texts)
+    assert "--valid" in caught.value.hint
+
+
+def test_the_report_counts_what_is_there():
+    texts = ["a b c a .", "a b c a .", "a zebra .", "a " * 70 + "."] + ["b c ."] * 3 + [""]
+    report = check_data(texts, min_count=0, max_words=64)
+    assert (report.texts, report.words, report.longest) == (8, 10 + 3 + 71 + 9, 71)
+    assert (report.too_long, report.empty, report.copies) == (1, 1, 3)
+    assert (report.vocabulary, report.unk, report.lost) == (5, 0, ())
+    assert report.mean_words == pytest.approx(93 / 8)
+    lossy = check_data([*texts, "b c zebra", "d d d", "d e e e f f f"], min_count=1)
+    assert (lossy.unk, lossy.lost) == (0, ())
+    lossy = check_data([*texts, "e e f f", "d d"], min_count=1)
+    assert (lossy.unk, lossy.lost) == (1, (("zebra", 1),))
+    assert lossy.unk_share == pytest.approx(1 / 99)
+    assert lossy.as_dict()["unk_share"] == pytest.approx(1 / 99, abs=1e-6)
+
+
+def test_the_lines_say_what_is_lost():
+    texts = ["a b c d e .", "a b c d e zebra"] + ["a b c d e ."] * 298 + ["a " * 100] * 10
+    report = check_data(texts, min_count=2, held_out="5 of 315 texts, one in 63, for validation")
+    lines = report.lines()
+    assert lines[0].startswith("data: 310 texts of ")
+    assert "duplicates: 307 texts repeat an earlier one" in lines
+    assert "held out: 5 of 315 texts, one in 63, for validation" in lines
+    assert (
+        "vocabulary: 6 words of more than 2 uses; 0.0% of the running words are UNK; "
+        "most often lost: zebra (1)"
+    ) in lines
+    assert "too long: 10 of 310 texts have more than 64 words and are left out (max_len)" in lines
+    assert [line for line in lines if line.startswith("  | ")] == ["  | a b c d e ."] * 3
+    assert any(line.startswith("advice: a larger max_len") for line in lines)
+
+
+def test_texts_that_are_cut_are_said_and_shown_cut():
+    report = check_data(["a b c d e f g h"] * 3, min_count=0, max_words=5, cuts=True)
+    assert (
+        "too long: 3 of 3 texts have more than 5 words and are cut there (max_len)"
+        in report.lines()
+    )
+    assert set(report.seen) == {"a b c d e"}
+
+
+def test_texts_are_shown_as_the_model_sees_them():
+    texts = ["the pub is cheap and near"] * 5 + ["the pub is a zebra"]
+    assert check_data(texts, min_count=1).seen[-1] == "the pub is UNK UNK"
+
+
+def test_what_is_not_tokenised_gets_advice():
+    report = check_data(["The cheese. is No7 good, nice."] * 40, min_count=2)
+    (advice,) = report.advice
+    assert advice.startswith("60% of the words end in punctuation, as 'cheese.'")
+    assert "write 'cheese .'" in advice
+    assert not check_data(["The cheese is good , Mr. X ( nice ) ."] * 40, min_count=2).advice[1:]
+    assert check_data(["The cheese is good , very nice ."] * 40, min_count=2).advice == ()
+
+
+def test_many_unknown_words_get_advice_with_what_min_count_would_give():
+    texts = corpus(100) + [f"the pub rare{i} rare{i}" for i in range(40)]
+    report = check_data(texts, min_count=5)
+    assert report.unk == 80
+    (advice,) = report.advice
+    assert (
+        advice.endswith(
+            "2 keeps 8 words (10% UNK), 1 keeps 48 words (0% UNK), 0 keeps 48 words (0% UNK)"
+        )
+        or "1 keeps 48 words (0% UNK)" in advice
+    )
+
+
+def test_words_spelt_like_marks_are_told():
+    report = check_data(["the mouse PAD on a UNK PAD"] * 20)
+    assert report.reserved == (("UNK", 20), ("PAD", 40))
+    assert (
+        "spelt like a mark of the vocabulary, taken as words: UNK (20), PAD (40)" in report.lines()
+    )
+
+
+def test_with_a_models_vocabulary_the_unknown_are_told():
+    vocab = Vocab.build(corpus(50), 0)
+    report = check_data(["the pub is nice and cheap", "the river is near"], vocab=vocab)
+    assert (report.min_count, report.vocabulary, report.unk) == (None, 8, 1)
+    assert report.lost == (("nice", 1),)
+    assert "a head learns little from words that the model does not know" in report.advice
+    with pytest.raises(UsageError, match=r"does not know 3 of 4 running words \(75%\)"):
+        check_data(["The cheese. is nice."], vocab=vocab)
+
+
+@pytest.mark.parametrize(
+    ("texts", "min_count", "message", "hint"),
+    [
+        (
+            [f"word{i} thing{i} end{i}" for i in range(100)],
+            10,
+            r"min_count = 10 keeps 0 words of 300 and loses 300 of 300 running words \(100%\)",
+            "set min_count: 0 keeps 300 words (0% UNK); or add texts",
+        ),
+        (["a b a b"] * 100, 2, "keeps 2 words of 2 and loses 0 of 400", "they have only 2 words"),
+        (
+            ["the pub . a is"] * 20 + [" ".join(f"w{i}x{k}" for k in range(9)) for i in range(20)],
+            10,
+            "keeps 5 words",
+            "0 keeps 185 words (0% UNK)",
+        ),
+        (["今天天气很好我们去公园玩吧"] * 100, 0, "not split into words", "blank between words"),
+        (["ฉันชอบไปทะเลในวันหยุด"] * 100, 0, "not split into words", "tokeniser"),
+        (["Donaudampfschifffahrtsgesellschaft"] * 100, 0, "not split", "tokeniser"),
+        (["x " * 70] * 100, 0, "the shortest has 70 words, and the model holds 64", "max_len"),
+        (["", " "], 0, "no text with a word", None),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused_with_counts(texts, min_count, message, hint):
+    with pytest.raises(UsageError, match=message) as caught:
+        check_data(texts, min_count=min_count, source="text:mine.txt")
+    assert caught.value.message.startswith("text:mine.txt: ")
+    assert hint is None or hint in caught.value.hint
+
+
+def test_split_texts_of_such_languages_pass():
+    assert check_data(["今天 天气 很 好 ， 我们 去 公园 玩 吧 。"] * 20).unk == 0
