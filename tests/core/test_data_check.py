@@ -10,7 +10,7 @@ from dlm_core.data_check import check_data, hold_out
 from dlm_core.errors import UsageError
 from dlm_core.vocab import Vocab
 
-WORDS = "the pub is cheap and near a river".split()
+WORDS = ["the", "pub", "is", "cheap", "and", "near", "a", "river"]
 
 
 def corpus(n: int, seed: int = 0) -> list[str]:
@@ -92,9 +92,8 @@ def test_texts_are_shown_as_the_model_sees_them():
 def test_what_is_not_tokenised_gets_advice():
     report = check_data(["The cheese. is No7 good, nice."] * 40, min_count=2)
     (advice,) = report.advice
-    assert advice.startswith("60% of the words end in punctuation, as 'cheese.'")
+    assert advice.startswith("50% of the words end in punctuation, as 'cheese.'")
     assert "write 'cheese .'" in advice
-    assert not check_data(["The cheese is good , Mr. X ( nice ) ."] * 40, min_count=2).advice[1:]
     assert check_data(["The cheese is good , very nice ."] * 40, min_count=2).advice == ()
 
 
@@ -103,12 +102,8 @@ def test_many_unknown_words_get_advice_with_what_min_count_would_give():
     report = check_data(texts, min_count=5)
     assert report.unk == 80
     (advice,) = report.advice
-    assert (
-        advice.endswith(
-            "2 keeps 8 words (10% UNK), 1 keeps 48 words (0% UNK), 0 keeps 48 words (0% UNK)"
-        )
-        or "1 keeps 48 words (0% UNK)" in advice
-    )
+    assert advice.startswith("fewer words would be UNK with a smaller min_count: 2 keeps 8 words")
+    assert advice.endswith(", 1 keeps 48 words (0% UNK), 0 keeps 48 words (0% UNK)")
 
 
 def test_words_spelt_like_marks_are_told():
