@@ -9,6 +9,7 @@ Light: imports no torch.
 
 from __future__ import annotations
 
+import random
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -112,8 +113,8 @@ class DataReport:
 def hold_out(items: Sequence[T]) -> tuple[list[T], list[T], str]:
     """Split a corpus in texts to train on and texts to validate with, and say how.
 
-    Every tenth is held out, or so many fewer that they are at most a thousand: evenly over the
-    corpus, the same ones each time.
+    A tenth is held out, a thousand at most: drawn at random, since texts often stand in a regular
+    order, but the same ones each time.
 
     Raises:
         UsageError: there is but one text, and nothing would be left to train on.
@@ -123,12 +124,15 @@ def hold_out(items: Sequence[T]) -> tuple[list[T], list[T], str]:
             f"the corpus has {_many(len(items), 'text')}: none can be held out for validation",
             "add texts, or give others to validate with: --valid READER:PATH",
         )
-    every = max(10, -(-len(items) // 1000))
-    valid = list(items[::every])
-    train = [item for i, item in enumerate(items) if i % every]
-    which = f"one in {every}" if len(valid) > 1 else "the first"
-    told = f"{len(valid):,} of {_many(len(items), 'text')}, {which}, for validation"
-    return train, valid, told
+    count = min(1000, max(1, len(items) // 10))
+    drawn = set(random.Random(0).sample(range(len(items)), count))
+    valid = [item for i, item in enumerate(items) if i in drawn]
+    train = [item for i, item in enumerate(items) if i not in drawn]
+    return (
+        train,
+        valid,
+        f"{count:,} of {_many(len(items), 'text')}, drawn at random, for validation",
+    )
 
 
 def check_data(

@@ -21,13 +21,11 @@ def corpus(n: int, seed: int = 0) -> list[str]:
 @pytest.mark.parametrize(
     ("texts", "held", "how"),
     [
-        (2, 1, "1 of 2 texts, the first, for validation"),
-        (10, 1, "1 of 10 texts, the first, for validation"),
-        (500, 50, "50 of 500 texts, one in 10, for validation"),
-        (2_999, 300, "300 of 2,999 texts, one in 10, for validation"),
-        (10_000, 1_000, "1,000 of 10,000 texts, one in 10, for validation"),
-        (42_061, 979, "979 of 42,061 texts, one in 43, for validation"),
-        (1_000_001, 1_000, "1,000 of 1,000,001 texts, one in 1001, for validation"),
+        (2, 1, "1 of 2 texts, drawn at random, for validation"),
+        (19, 1, "1 of 19 texts, drawn at random, for validation"),
+        (500, 50, "50 of 500 texts, drawn at random, for validation"),
+        (2_999, 299, "299 of 2,999 texts, drawn at random, for validation"),
+        (42_061, 1_000, "1,000 of 42,061 texts, drawn at random, for validation"),
     ],
 )
 def test_a_share_is_held_out_and_said(texts, held, how):
@@ -35,6 +33,12 @@ def test_a_share_is_held_out_and_said(texts, held, how):
     assert (len(valid), told) == (held, how)
     assert sorted(train + valid) == list(range(texts))
     assert train
+    assert hold_out(range(texts)) == (train, valid, told)
+
+
+def test_texts_in_a_regular_order_are_all_left_to_train_on():
+    train, valid, _ = hold_out([i % 10 for i in range(1000)])
+    assert set(train) == set(valid) == set(range(10))
 
 
 @pytest.mark.parametrize("texts", [[], ["one"]])
@@ -61,11 +65,13 @@ def test_the_report_counts_what_is_there():
 
 def test_the_lines_say_what_is_lost():
     texts = ["a b c d e .", "a b c d e zebra"] + ["a b c d e ."] * 298 + ["a " * 100] * 10
-    report = check_data(texts, min_count=2, held_out="5 of 315 texts, one in 63, for validation")
+    report = check_data(
+        texts, min_count=2, held_out="5 of 315 texts, drawn at random, for validation"
+    )
     lines = report.lines()
     assert lines[0].startswith("data: 310 texts of ")
     assert "duplicates: 307 texts repeat an earlier one" in lines
-    assert "held out: 5 of 315 texts, one in 63, for validation" in lines
+    assert "held out: 5 of 315 texts, drawn at random, for validation" in lines
     assert (
         "vocabulary: 6 words of more than 2 uses; 0.0% of the running words are UNK; "
         "most often lost: zebra (1)"
