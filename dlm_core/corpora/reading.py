@@ -9,7 +9,7 @@ from pathlib import Path
 from dlm_core.corpora.example import CorpusReader, Example
 from dlm_core.corpora.rows import read_jsonl, read_labelled, read_text
 from dlm_core.corpora.tables import read_e2e, read_roc
-from dlm_core.errors import UsageError, did_you_mean
+from dlm_core.errors import MissingError, UsageError, did_you_mean
 from dlm_core.text import normal
 
 READERS: dict[str, CorpusReader] = {
@@ -46,7 +46,11 @@ def read_corpus(
     read = known[kind]
     if encoding is not None:
         read = _decoding(read, kind, encoding)
-    examples = [_normal(example) for example in read(Path(path).expanduser())]
+    try:
+        place = Path(path).expanduser()
+    except RuntimeError as error:  # ~somebody
+        raise MissingError(f"cannot read the corpus {path}: no such user") from error
+    examples = [_normal(example) for example in read(place)]
     if not any(example.text for example in examples):
         raise UsageError(f"corpus '{name}': no texts in it")
     return examples

@@ -142,7 +142,7 @@ def _column(
             path,
             number,
             f"expected columns {expected}, found {', '.join(names)[:200] or 'none'}",
-            hint or "give the columns these names",
+            hint or f"call a column '{known[0]}'",
         )
     if len(found) > 1:
         twice = " and ".join(f"{place + 1} ('{names[place]}')" for place in found)

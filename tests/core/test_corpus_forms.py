@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlm_core.corpora import READERS, Example, parse_mr, read_corpus
-from dlm_core.errors import DLMError, UsageError
+from dlm_core.errors import DLMError, MissingError, UsageError
 
 E2E = 'mr,ref\n"name[Café Rouge], food[French]",Café Rouge is a pub .\n'
 FILES = {
@@ -273,3 +273,14 @@ def test_a_plugins_reader_may_take_the_encoding_or_only_a_path(path):
 def test_only_empty_texts_are_no_corpus(path):
     with pytest.raises(DLMError, match="no texts in it"):
         read(path, "jsonl", '{"text": " "}\n')
+
+
+def test_a_home_folder_of_nobody_is_told():
+    with pytest.raises(MissingError, match="no such user"):
+        read_corpus("text:~no-such-user-here/a.txt")
+
+
+def test_a_column_that_lacks_is_named(path):
+    with pytest.raises(UsageError, match="expected columns mr,ref, found mr$") as caught:
+        read(path, "e2e", "MR\nname[A]\n")
+    assert caught.value.hint == "call a column 'ref'"

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from dlm_core.config import load_toml
 from dlm_core.errors import MissingError, UsageError
 from dlm_core.text import load_json, normal_all, open_bytes, read_lines, read_text
 
@@ -131,3 +132,18 @@ def test_json_comes_with_any_byte_order_mark():
 def test_each_string_of_a_value_is_in_nfc():
     nfd, nfc = "Cafe\u0301", "Caf\u00e9"
     assert normal_all({nfd: [nfd, (nfd, 1)], "n": None}) == {nfc: [nfc, (nfc, 1)], "n": None}
+
+
+def test_toml_is_opened_like_other_text(tmp_path):
+    path = tmp_path / "c.toml"
+    for encoding in ("utf-8-sig", "utf-16"):
+        path.write_bytes('name = "Café"\n'.encode(encoding))
+        assert load_toml(path) == {"name": "Café"}
+    path.write_text("a = " + "[" * 5000 + "]" * 5000)
+    with pytest.raises(UsageError, match=r"c\.toml: nested too deep"):
+        load_toml(path)
+    path.write_bytes(b"a = 1\nb = '\xe9'\n")
+    with pytest.raises(UsageError, match=r"c\.toml, line 2: byte 0xe9"):
+        load_toml(path)
+    with pytest.raises(MissingError, match="cannot read"):
+        load_toml(tmp_path / "nothing.toml")
