@@ -14,6 +14,50 @@ from dlm_cli.plugins.loading import load
 
 app = group("Check a corpus before training on it.")
 
+Corpus = Annotated[
+    str, typer.Argument(metavar="READER:PATH", help="Texts, for example e2e:train.csv.gz.")
+]
+MinCount = Annotated[
+    int | None,
+    typer.Option(
+        metavar="INT",
+        min=0,
+        help="Words are kept that occur more often; the config's if omitted.",
+        rich_help_panel="Training",
+    ),
+]
+MaxWords = Annotated[
+    int | None,
+    typer.Option(
+        metavar="INT",
+        min=1,
+        help="Words that the model holds; the config's or the model's if omitted.",
+        rich_help_panel="Training",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="TOML of training settings.", rich_help_panel="Training"),
+]
+Vocabulary = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help=f"Check the texts for a head of this model, with its vocabulary. {MODEL_HELP}",
+        rich_help_panel="Training",
+    ),
+]
+Valid = Annotated[
+    str | None,
+    typer.Option(
+        metavar="READER:PATH",
+        help="Validation texts; held out of the corpus if omitted.",
+        rich_help_panel="Data",
+    ),
+]
+
 
 @app.callback()
 def _group() -> None:
@@ -29,49 +73,12 @@ def _group() -> None:
     ),
 )
 def check(
-    corpus: Annotated[
-        str, typer.Argument(metavar="READER:PATH", help="Texts, for example e2e:train.csv.gz.")
-    ],
-    min_count: Annotated[
-        int | None,
-        typer.Option(
-            metavar="INT",
-            min=0,
-            help="Words are kept that occur more often; the config's if omitted.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    max_words: Annotated[
-        int | None,
-        typer.Option(
-            metavar="INT",
-            min=1,
-            help="Words that the model holds; the config's or the model's if omitted.",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="TOML of training settings.", rich_help_panel="Training"),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help=f"Check the texts for a head of this model, with its vocabulary. {MODEL_HELP}",
-            rich_help_panel="Training",
-        ),
-    ] = None,
-    valid: Annotated[
-        str | None,
-        typer.Option(
-            metavar="READER:PATH",
-            help="Validation texts; held out of the corpus if omitted.",
-            rich_help_panel="Data",
-        ),
-    ] = None,
+    corpus: Corpus,
+    min_count: MinCount = None,
+    max_words: MaxWords = None,
+    config: Config = None,
+    model: Vocabulary = None,
+    valid: Valid = None,
     encoding: Encoding = None,
     plugin: PluginFiles = None,
     as_json: Json = False,

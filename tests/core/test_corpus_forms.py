@@ -281,6 +281,6 @@ def test_a_home_folder_of_nobody_is_told():
 
 
 def test_a_column_that_lacks_is_named(path):
-    with pytest.raises(UsageError, match="expected columns mr,ref, found mr$") as caught:
+    with pytest.raises(UsageError, match=r"expected columns mr,ref, found mr$") as caught:
         read(path, "e2e", "MR\nname[A]\n")
     assert caught.value.hint == "call a column 'ref'"
