@@ -8,6 +8,7 @@ none and work as long as their sizes fit. Light: imports no torch by itself.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,24 +69,39 @@ def check_head(info: ModelInfo, kind: str, digest: str | None = None) -> Path:
         raise MissingError(
             f"model '{info.name or info.path.name}' has no trained head for control '{kind}'", train
         )
-    trained_for = read_config(folder, train).get(MODEL)
-    if trained_for is not None and trained_for != (digest or info.digest):
-        raise foreign(info, kind)
+    check_digest(info, kind, folder, digest)
     return folder
 
 
-def foreign(info: ModelInfo, kind: str, why: str = "") -> MissingError:
+def check_digest(info: ModelInfo, kind: str, folder: Path, digest: str | None = None) -> None:
+    """Refuse a head that says it was trained for another model.
+
+    Raises:
+        MissingError: it was, or its config.json is broken.
+    """
+    trained_for = read_config(folder).get(MODEL)
+    if trained_for is not None and trained_for != (digest or info.digest):
+        raise foreign(info, kind, folder)
+
+
+def foreign(info: ModelInfo, kind: str, folder: Path, why: str = "") -> MissingError:
     """The error for a head of another model."""
     control, _, name = kind.partition("/")
     return MissingError(
-        f"the head of control '{kind}' in {info.head_path(kind)} was trained for another model "
-        f"than '{info.name or info.path.name}'{why}",
+        f"the head of control '{control}' in {folder} was trained for another model than "
+        f"'{info.name or info.path.name}'{why}",
         info.train_command(control, name or None),
     )
 
 
-def fill(module: nn.Module, weights: dict[str, Tensor], info: ModelInfo, kind: str) -> None:
-    """Put a head's tensors into its net, on the model's behalf.
+def fill(
+    module: nn.Module,
+    weights: dict[str, Tensor],
+    info: ModelInfo,
+    kind: str,
+    folder: Path | None = None,
+) -> None:
+    """Put the tensors of the head of `kind`, in `folder` or where the model has it, into its net.
 
     Raises:
         MissingError: the sizes differ: it was trained for another model.
@@ -94,13 +110,14 @@ def fill(module: nn.Module, weights: dict[str, Tensor], info: ModelInfo, kind: s
         module.load_state_dict(weights)
     except RuntimeError as error:
         sizes = next((line.strip() for line in str(error).splitlines()[1:]), str(error))
-        raise foreign(info, kind, f": {sizes}") from error
+        raise foreign(info, kind, folder or info.head_path(kind), f": {sizes}") from error
 
 
 def write_head(model: Model, out: Path, weights: dict[str, Tensor], config: dict[str, Any]) -> None:
     """Write head.safetensors and config.json, with the digest of the model it is for."""
+    figures = {k: v for k, v in config.get("figures", {}).items() if math.isfinite(v)}
     write_weights(out / "head.safetensors", weights)
-    write_json(out / "config.json", {MODEL: model.digest, **config}, indent=1)
+    write_json(out / "config.json", {MODEL: model.digest, **config, "figures": figures}, indent=1)
 
 
 def stamp(folder: Path, digest: str) -> None:

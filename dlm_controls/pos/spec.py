@@ -118,13 +118,18 @@ class Pos(ControlSpec):
             on_step: called with step, steps and loss.
             steps: of the net that writes; the tagger takes a quarter of them.
             seed: of both.
-            options: others of `dlm_controls.tag_words.train_tag_words`.
+            options: others of `dlm_controls.pos.words.train_tag_words`.
+
+        Raises:
+            UsageError: too few texts.
         """
         from dlm_controls.heads.tagger import train_tagger
         from dlm_controls.pos.words import train_tag_words
+        from dlm_core.training.heads import require_texts
 
-        texts = [e.text.split() for e in examples if e.text]
-        texts = [words for words in texts if len(words) <= model.info.max_words]
+        texts = [e.text.split() for e in examples]
+        texts = [words for words in texts if 0 < len(words) <= model.info.max_words]
+        require_texts(len(texts), len(examples), f"have 1 to {model.info.max_words} words")
         ids = {tag: k for k, tag in enumerate(UPOS)}
         tags = [[ids.get(tag, ids["X"]) for tag in row] for row in pos_tags(texts)]
         words = [[model.vocab.id(w) for w in text] for text in texts]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from dlm_controls.tree.labels import check_label
+from dlm_controls.tree.labels import HEAD, check_label
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
@@ -22,6 +22,7 @@ class Span(ControlSpec):
     """Words start..end (both included, from 0) are a constituent: `span:3,5,PP`."""
 
     kind: ClassVar[str] = "span"
+    head: ClassVar[str | None] = HEAD
     positional: ClassVar[tuple[str, ...]] = ("start", "end", "label")
     examples: ClassVar[tuple[str, ...]] = ("span:3,5,PP", "span:0,1,NP")
 

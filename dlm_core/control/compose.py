@@ -39,6 +39,8 @@ class ControlSpec(Spec):
     """exp(log_prob) is the probability of an event, so that `not` has a log(1 - p)."""
     named_heads: ClassVar[bool] = False
     """A bundle keeps any number of heads of this kind, each in controls/KIND/NAME."""
+    head: ClassVar[str | None] = ""
+    """The kind whose head it needs: its own if it has a `train` and this is empty."""
 
     # -- what a control's author writes -------------------------------------------------------
 
