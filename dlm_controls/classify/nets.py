@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from dlm_controls.classify.head import read_config
 from dlm_core.bundle import read_weights
 from dlm_core.control.protocol import BuildContext
+from dlm_core.diffusion.surroundings import loading, usual_torch
 from dlm_core.errors import MissingError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Judge(nn.Module):
         )
         return self.out(self.dropout(h.amax(1)))  # type: ignore[no-any-return]
 
+    @usual_torch()
     @torch.no_grad()
     def verdict(self, text: str) -> tuple[str, float]:
         """The likeliest label of a text, and its probability."""
@@ -112,6 +114,7 @@ class Judge(nn.Module):
         return self.labels[best], float(p[best])
 
 
+@loading()
 def load_reader(folder: Path, context: BuildContext) -> Reader:
     """The classifier that steers, frozen."""
     config = read_config(folder)
@@ -120,6 +123,7 @@ def load_reader(folder: Path, context: BuildContext) -> Reader:
     return reader.to(context.device)
 
 
+@loading()
 def load_judge(folder: Path) -> Judge:
     """The classifier that judges, frozen; kept until its file changes."""
     path = folder / "judge.safetensors"

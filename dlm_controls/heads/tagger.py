@@ -28,6 +28,7 @@ from dlm_core.bundle import write_weights
 from dlm_core.control.protocol import BuildContext
 from dlm_core.control.state import State
 from dlm_core.diffusion.denoiser import sinusoid
+from dlm_core.diffusion.surroundings import loading
 from dlm_core.training.data import LengthBatches, collate
 from dlm_core.training.heads import fit
 from dlm_core.training.times import stratified_times
@@ -125,6 +126,7 @@ class WordTagger(nn.Module):
         return scores.masked_fill((labels < 0)[..., None], 0.0)
 
 
+@loading()
 def load_tagger(context: BuildContext, kind: str) -> WordTagger:
     """The tagger that `dlm train control KIND` stored in the bundle, frozen."""
     folder, weights = context.head_weights(kind)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dlm_controls.heads.writer import NOTHING_SHOWN, WordsGiven, WordsTraining
 from dlm_core.bundle import read_weights, write_weights
+from dlm_core.diffusion.surroundings import loading
 from dlm_core.errors import MissingError
 from dlm_core.training.data import LengthBatches, collate
 from dlm_core.training.heads import fit
@@ -32,6 +33,7 @@ def codes(labels: Tensor) -> Tensor:
     return (labels + NOTHING_SHOWN + 1)[..., None]
 
 
+@loading()
 def load_tag_words(context: BuildContext, kind: str, labels: int) -> WordsGiven:
     """The net that `dlm train control KIND` stored in the bundle, frozen.
 

@@ -32,6 +32,7 @@ from dlm_controls.tree.bracketing import ROOTS, Bracket
 from dlm_controls.tree.labels import HEAD
 from dlm_core.control.protocol import BuildContext
 from dlm_core.diffusion.denoiser import Transformer
+from dlm_core.diffusion.surroundings import loading
 
 if TYPE_CHECKING:
     pass
@@ -192,6 +193,7 @@ def new_head(vocab_size: int, labels: Sequence[str], max_len: int) -> Head:
     )
 
 
+@loading()
 def load_head(context: BuildContext) -> Head:
     """The head that `dlm train control tree` stored in the bundle, frozen."""
     folder, weights = context.head_weights(HEAD)

@@ -42,7 +42,14 @@ def parse_words(texts: Sequence[Sequence[str]], parser: str | None = None) -> li
     Raises:
         MissingError: benepar or the parser is not installed; says what to install or set.
     """
-    loaded = _load(parser_name(parser))
+    from dlm_core.diffusion.surroundings import loading
+
+    with loading():  # of one parser at a time, loaded or at work: its tokenizer is not shared
+        return _parse_words(texts, parser_name(parser))
+
+
+def _parse_words(texts: Sequence[Sequence[str]], parser: str) -> list[ParseTree]:
+    loaded = _load(parser)
     from benepar import InputSentence
 
     # Like lengths together: half of the work would be padding.
