@@ -55,12 +55,19 @@ def shadowed(name: str) -> str | None:
     return None
 
 
-def locate(name: str) -> Path:
+def locate(name: str | os.PathLike[str]) -> Path:
     """The folder of a model given by embedded name, path, or hub id (`owner/name`).
 
     Raises:
+        UsageError: neither a string nor a path.
         MissingError: there is no such model, or the hub cannot be reached.
     """
+    named = os.fspath(name) if isinstance(name, os.PathLike) else name
+    if not isinstance(named, str):
+        raise UsageError(
+            f"model: expected a name or a path, got {name!r}", "for example 'e2e' or Path('mine')"
+        )
+    name = named
     if name in embedded_names():
         return EMBEDDED / name
     path = Path(name).expanduser()
@@ -101,7 +108,7 @@ class ModelInfo:
     """Folders of heads that do not lie in the bundle, by kind (KIND/NAME where it has many)."""
 
     @classmethod
-    def read(cls, name: str) -> ModelInfo:
+    def read(cls, name: str | os.PathLike[str]) -> ModelInfo:
         """Read config and vocabulary of the bundle `name`.
 
         Raises:
@@ -136,7 +143,7 @@ class ModelInfo:
                 f"{config.vocab_size}: the files do not belong together"
             )
         provenance = {k: v for k, v in data.items() if k not in ("format", "model")}
-        return cls(path, config, vocab, provenance, name)
+        return cls(path, config, vocab, provenance, os.fspath(name))
 
     @cached_property
     def sha256(self) -> str:
@@ -210,8 +217,8 @@ class Model:
     @classmethod
     def load(
         cls,
-        name: str = "e2e",
-        device: str = "cpu",
+        name: str | os.PathLike[str] = "e2e",
+        device: str | torch.device = "cpu",
         heads: Mapping[str, Path | str] | None = None,
     ) -> Model:
         """Load a bundle by embedded name, path or hub id.
@@ -222,22 +229,67 @@ class Model:
             heads: folders of heads that do not lie in the bundle, by kind.
 
         Raises:
+            UsageError: no such device here, or `name` is no name.
             MissingError: it is missing, truncated, or of another shape or format.
         """
-        import torch
-
         from dlm_core.diffusion.model import DiffusionLM
+        from dlm_core.diffusion.surroundings import loading
 
         info = ModelInfo.read(name).with_heads(heads or {})
         weights_path = info.path / WEIGHTS
         _check_sizes(info, read_header(weights_path))
-        with torch.random.fork_rng(devices=[]):  # the first values of weights are draws
+        with loading():
             net = DiffusionLM(info.config, pad=info.vocab.pad, unk=info.vocab.unk)
+            try:
+                net.load_state_dict(read_weights(weights_path))
+            except RuntimeError as error:
+                raise MissingError(f"{weights_path} does not fit config.json: {error}") from error
+            return cls(info, net).to(device)
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.net.parameters())
+        return (
+            f"Model({self.info.path.name!r}, {count / 1e6:.1f} million parameters, "
+            f"{len(self.vocab)} words, device={str(self.device)!r}, heads={self.info.heads})"
+        )
+
+    def to(self, device: str | torch.device) -> Model:
+        """Move the weights, and return the model itself.
+
+        Raises:
+            UsageError: no such device here.
+        """
         try:
-            net.load_state_dict(read_weights(weights_path))
-        except RuntimeError as error:
-            raise MissingError(f"{weights_path} does not fit config.json: {error}") from error
-        return cls(info, net.to(device))
+            self.net.to(device)
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            if reason.startswith("Expected one of"):  # followed by every device torch ever had
+                reason = "no such device"
+            raise UsageError(
+                f"device '{device}' cannot be used here ({reason})", "cpu, cuda, cuda:1 or mps"
+            ) from error
+        return self
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write the bundle, its heads and its card into a folder; returns it.
+
+        Args:
+            path: a folder that is new or empty.
+            force: a bundle that stands there already is replaced, its heads too.
+
+        Raises:
+            UsageError: the folder is not empty, and is no bundle or `force` is not given.
+        """
+        out = Path(path).expanduser()
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            if not is_bundle(out):
+                raise UsageError(f"{out} exists and is no bundle", "choose another folder")
+            if not force:
+                raise UsageError(f"{out} exists", "choose another folder, or save(..., force=True)")
+        if not (out.exists() and out.samefile(self.info.path)):
+            copy_bundle(self.info, out)
+        save_bundle(out, self.net, self.vocab, self.info.provenance)
+        return out
 
     @property
     def digest(self) -> str:
@@ -352,6 +404,7 @@ def mix(first: Model, second: Model, share: float) -> Model:
         UsageError: the share is not in [0, 1], or the models differ in shape or vocabulary.
     """
     from dlm_core.diffusion.model import DiffusionLM
+    from dlm_core.diffusion.surroundings import loading
 
     if not 0 <= share <= 1:
         raise UsageError(f"the share is {share}, not between 0 and 1")
@@ -359,14 +412,15 @@ def mix(first: Model, second: Model, share: float) -> Model:
         raise UsageError("the models have different shapes", "compare: dlm models show MODEL")
     if first.vocab.words != second.vocab.words:
         raise UsageError("the models have different vocabularies")
-    net = DiffusionLM(first.info.config, pad=first.vocab.pad, unk=first.vocab.unk)
     other = second.net.state_dict()
-    net.load_state_dict({k: v.lerp(other[k], share) for k, v in first.net.state_dict().items()})
+    with loading():
+        net = DiffusionLM(first.info.config, pad=first.vocab.pad, unk=first.vocab.unk)
+        net.load_state_dict({k: v.lerp(other[k], share) for k, v in first.net.state_dict().items()})
     parts = {"first": first.info.sha256, "second": second.info.sha256, "share": share}
     train = second.info.provenance.get("train")
     return Model(replace(first.info, provenance={"mix": parts, "train": train}), net)
 
 
-def load(name: str = "e2e", device: str = "cpu") -> Model:
+def load(name: str | os.PathLike[str] = "e2e", device: str | torch.device = "cpu") -> Model:
     """Short for `Model.load`."""
     return Model.load(name, device)

@@ -48,12 +48,15 @@ def print_recipe(recipe: Recipe, resolved: dict[str, Any]) -> None:
     print(f"# texts of {lengths['low']} {high} words")
     for term in resolved["controls"]:
         spec = json.dumps(term["spec"], ensure_ascii=False)  # on one line, whatever it holds
-        print(f"# {spec} by {term['plugin']}, head: {term['head']}")
+        head = term["head_digest"] or term["head"]
+        judge = f", judge: {term['judge']}" if term["judge"] else ""
+        print(f"# {spec} by {term['plugin']}, head: {head}{judge}")
     print(recipe.toml(), end="")
 
 
 def _describe_term(term: Term, info: ModelInfo, plugins: Plugins) -> dict[str, Any]:
     from dlm_cli.controls import head_state
+    from dlm_core.generation.signature import head_name
 
     kind = term.spec.kind
     state = head_state(type(term.spec), info)
@@ -70,6 +73,8 @@ def _describe_term(term: Term, info: ModelInfo, plugins: Plugins) -> dict[str, A
         "weight": term.weight,
         "plugin": plugins.origin("control", kind),
         "head": state,
+        "head_digest": head_name(term.spec, info),
+        "judge": term.spec.judged_by(),
     }
 
 

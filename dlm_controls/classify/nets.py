@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from dlm_controls.classify.head import read_config
 from dlm_core.bundle import read_weights
 from dlm_core.control.protocol import BuildContext
+from dlm_core.diffusion.surroundings import loading, usual_torch
 from dlm_core.errors import MissingError
 from dlm_core.heads import fill
 from dlm_core.text import load_json
-from dlm_core.training.seeds import seeded
 from dlm_core.weights import read_file
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class Judge(nn.Module):
         )
         return self.out(self.dropout(h.amax(1)))  # type: ignore[no-any-return]
 
+    @usual_torch()
     @torch.no_grad()
     def verdict(self, text: str) -> tuple[str, float]:
         """The likeliest label of a text, and its probability."""
@@ -115,16 +116,17 @@ class Judge(nn.Module):
         return self.labels[best], float(p[best])
 
 
+@loading()
 def load_reader(folder: Path, context: BuildContext, name: str) -> Reader:
     """The classifier that steers, frozen."""
     config = read_config(folder)
-    with seeded(0):  # the first values of weights are draws
-        reader = Reader(len(context.vocab), config["labels"], **config["reader"])
+    reader = Reader(len(context.vocab), config["labels"], **config["reader"])
     weights = read_weights(folder / "head.safetensors")
     fill(reader, weights, context.info, f"classify/{name}", folder)
     return reader.eval().requires_grad_(False).to(context.device)
 
 
+@loading()
 def load_judge(folder: Path) -> Judge:
     """The classifier that judges, frozen; kept until its file changes."""
     path = folder / "judge.safetensors"
@@ -142,8 +144,7 @@ def _load_judge(folder: Path, changed: int) -> Judge:
     path = folder / "judge.json"
     try:
         words = load_json(read_file(path))
-        with seeded(0):
-            judge = Judge(words, config["labels"], **config["judge"])
+        judge = Judge(words, config["labels"], **config["judge"])
         judge.load_state_dict(read_weights(folder / "judge.safetensors"))
     except (ValueError, TypeError, RuntimeError) as error:
         raise MissingError(f"the judge in {folder} is broken: {error}") from error

@@ -65,6 +65,10 @@ class Classify(ControlSpec):
             return Path(self.name).expanduser()
         return info.head_path(f"{self.kind}/{self.name}")
 
+    def head_folder(self, info: ModelInfo) -> Path:
+        """The classifier's folder."""
+        return self.folder(info)
+
     def check(self, info: ModelInfo) -> None:
         """The classifier must be there, know the label, and be trained on this model's words."""
         folder = self.folder(info)

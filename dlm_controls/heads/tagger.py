@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from dlm_core.control.protocol import BuildContext
 from dlm_core.control.state import State
 from dlm_core.diffusion.denoiser import sinusoid
+from dlm_core.diffusion.surroundings import loading
 from dlm_core.errors import MissingError
 from dlm_core.heads import fill, read_config, write_head
 from dlm_core.training.data import LengthBatches, collate
@@ -126,6 +127,7 @@ class WordTagger(nn.Module):
         return scores.masked_fill((labels < 0)[..., None], 0.0)
 
 
+@loading()
 def load_tagger(context: BuildContext, kind: str) -> WordTagger:
     """The tagger that `dlm train control KIND` stored in the bundle, frozen."""
     folder, weights = context.head_weights(kind)
@@ -133,8 +135,7 @@ def load_tagger(context: BuildContext, kind: str) -> WordTagger:
     try:
         config = read_config(folder)
         labels, settings = config["labels"], config["settings"]
-        with seeded(0):  # the first values of weights are draws
-            tagger = WordTagger(info.config.embedding_dim, len(info.vocab), labels, **settings)
+        tagger = WordTagger(info.config.embedding_dim, len(info.vocab), labels, **settings)
     except (KeyError, TypeError, RuntimeError) as error:
         raise MissingError(f"{folder / 'config.json'} is broken: {error}") from error
     fill(tagger, weights, info, kind)

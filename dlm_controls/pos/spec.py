@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from dlm_controls.pos.align import align
 from dlm_controls.pos.control import PosControl
-from dlm_controls.pos.oracle import UPOS, pos_tags
+from dlm_controls.pos.oracle import UPOS, pos_tags, tagger_version
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
@@ -97,6 +97,10 @@ class Pos(ControlSpec):
         ]
         score = 1.0 - len(wrong) / len(named) if named else 1.0
         return Verdict(not wrong, "; ".join(wrong), score)
+
+    def judged_by(self) -> str:
+        """spaCy and its model."""
+        return tagger_version()
 
     @classmethod
     def train(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dlm_controls.heads.writer import NOTHING_SHOWN, WordsGiven, WordsTraining
 from dlm_core.bundle import read_weights, write_weights
+from dlm_core.diffusion.surroundings import loading
 from dlm_core.errors import MissingError
 from dlm_core.heads import fill
 from dlm_core.training.data import LengthBatches, collate
@@ -34,6 +35,7 @@ def codes(labels: Tensor) -> Tensor:
     return (labels + NOTHING_SHOWN + 1)[..., None]
 
 
+@loading()
 def load_tag_words(context: BuildContext, kind: str, labels: int) -> WordsGiven:
     """The net that `dlm train control KIND` stored in the bundle, frozen.
 
@@ -46,8 +48,7 @@ def load_tag_words(context: BuildContext, kind: str, labels: int) -> WordsGiven:
             f"the head of control '{kind}' in {path.parent} has no {FILE}",
             context.info.train_command(kind),
         )
-    with seeded(0):  # the first values of weights are draws
-        net = WordsGiven(len(context.vocab), labels + 1, context.info.config.max_len)
+    net = WordsGiven(len(context.vocab), labels + 1, context.info.config.max_len)
     fill(net, read_weights(path), context.info, kind)
     return net.to(context.device).eval().requires_grad_(False)
 

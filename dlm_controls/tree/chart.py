@@ -31,9 +31,9 @@ from dlm_controls.tree.bracketing import ROOTS, Bracket
 from dlm_controls.tree.labels import HEAD
 from dlm_core.control.protocol import BuildContext
 from dlm_core.diffusion.denoiser import Transformer
+from dlm_core.diffusion.surroundings import loading
 from dlm_core.errors import MissingError
 from dlm_core.heads import fill, read_config
-from dlm_core.training.seeds import seeded
 
 if TYPE_CHECKING:
     pass
@@ -194,13 +194,13 @@ def new_head(vocab_size: int, labels: Sequence[str], max_len: int) -> Head:
     )
 
 
+@loading()
 def load_head(context: BuildContext) -> Head:
     """The head that `dlm train control tree` stored in the bundle, frozen."""
     folder, weights = context.head_weights(HEAD)
     try:
         labels = read_config(folder)["labels"]
-        with seeded(0):  # the first values of weights are draws
-            head = new_head(len(context.vocab), labels, context.info.config.max_len)
+        head = new_head(len(context.vocab), labels, context.info.config.max_len)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise MissingError(f"{folder / 'config.json'} is broken: {error}") from error
     for name, module in head.modules.items():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from dlm_controls.tree.labels import HEAD, check_label
+from dlm_controls.tree.labels import check_label
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
@@ -22,9 +22,9 @@ class Span(ControlSpec):
     """Words start..end (both included, from 0) are a constituent: `span:3,5,PP`."""
 
     kind: ClassVar[str] = "span"
-    head: ClassVar[str | None] = HEAD
     positional: ClassVar[tuple[str, ...]] = ("start", "end", "label")
     examples: ClassVar[tuple[str, ...]] = ("span:3,5,PP", "span:0,1,NP")
+    head: ClassVar[str] = "tree"
 
     start: int = Field(ge=0)
     end: int = Field(ge=0)
@@ -81,6 +81,12 @@ class Span(ControlSpec):
         (found,) = parse_words([words])
         satisfied = self.holds(found)
         return Verdict(satisfied, "" if satisfied else f"parsed as {found}")
+
+    def judged_by(self) -> str:
+        """benepar and the parser."""
+        from dlm_controls.tree.oracle import parser_version
+
+        return parser_version()
 
     def holds(self, tree: ParseTree) -> bool:
         """Some node, or chain of nodes, over exactly these words has the label."""

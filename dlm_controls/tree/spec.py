@@ -100,6 +100,12 @@ class Tree(ControlSpec):
         f1 = labelled_f1(wanted, found)
         return Verdict(f1 == 1.0, "" if f1 == 1.0 else f"parsed as {found}", f1)
 
+    def judged_by(self) -> str:
+        """benepar and the parser."""
+        from dlm_controls.tree.oracle import parser_version
+
+        return parser_version()
+
     @classmethod
     def train(
         cls,
