@@ -16,9 +16,9 @@ Parametrisation = Literal["x_0", "eps", "mu"]
 
 
 class Settings(BaseModel):
-    """Base of the settings: immutable, unknown keys refused."""
+    """Base of the settings: immutable, unknown keys refused, numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def read(cls, data: dict[str, Any], where: str) -> Self:
@@ -194,3 +194,5 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise MissingError(f"cannot read {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: nested too deep") from error
