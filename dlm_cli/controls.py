@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_cli import completion
 from dlm_cli.help import examples, group
 from dlm_cli.options import Json, Model, PluginFiles
-from dlm_cli.output import print_json, print_table, stderr
+from dlm_cli.output import print_json, print_table, tell_error
 from dlm_cli.plugins.loading import find_control, load
 
 if TYPE_CHECKING:
@@ -49,7 +52,14 @@ def list_controls(plugin: PluginFiles = None, as_json: Json = False) -> None:
     epilog=examples("dlm controls show semantic", "dlm controls show pos -m runs/mine --json"),
 )
 def show(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="The name before the colon.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="The name before the colon.",
+            autocompletion=completion.kinds,
+        ),
+    ],
     model: Model = "e2e",
     plugin: PluginFiles = None,
     as_json: Json = False,
@@ -82,7 +92,12 @@ def show(
 
 @app.command("check", epilog=examples("dlm controls check length:12 'pos:\"PROPN AUX ...\"'"))
 def check(
-    specs: Annotated[list[str], typer.Argument(metavar="SPEC...", help="Controls to check.")],
+    specs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SPEC...", help="Controls to check.", autocompletion=completion.specs
+        ),
+    ],
     model: Model = "e2e",
     plugin: PluginFiles = None,
 ) -> None:
@@ -100,12 +115,11 @@ def check(
     worst = 0
     for source in specs:
         try:
-            term = parse_spec(source, plugins.controls)
-            print(f"ok  {source}  ({Controls((term,)).check(info)})", flush=True)
+            with redirect_stdout(sys.stderr):  # what plugins print is no result
+                lengths = Controls((parse_spec(source, plugins.controls),)).check(info)
+            print(f"ok  {source}  ({lengths})", flush=True)
         except DLMError as error:
-            stderr(f"error: {error.message}")
-            if error.hint:
-                stderr(f"hint: {error.hint}")
+            tell_error(error.message, error.hint)
             worst = max(worst, error.exit_code)
     raise typer.Exit(worst)
 

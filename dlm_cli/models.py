@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_cli import completion
+from dlm_cli.files import expand
 from dlm_cli.help import examples, group
-from dlm_cli.options import MODEL_HELP, Json
+from dlm_cli.options import DEFAULT_MODEL, MODEL_HELP, Json, default_model
 from dlm_cli.output import print_json, print_table, stderr
 
 if TYPE_CHECKING:
@@ -67,7 +69,15 @@ def list_models(
 
 @app.command("show", epilog=examples("dlm models show e2e", "dlm models show runs/mine --json"))
 def show(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = "e2e",
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help=MODEL_HELP,
+            callback=default_model,
+            autocompletion=completion.models,
+        ),
+    ] = DEFAULT_MODEL,
     as_json: Json = False,
 ) -> None:
     """Show a model: its shape, trained controls, checksum, training and card."""
@@ -112,7 +122,7 @@ def show(
 def mix(
     first: Annotated[str, typer.Argument(metavar="FIRST", help=MODEL_HELP)],
     second: Annotated[str, typer.Argument(metavar="SECOND", help="One fine-tuned from it.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle.", callback=expand)],
     share: Annotated[float, typer.Option(help="How far to go to SECOND, 0 to 1.")] = 0.5,
 ) -> None:
     """Write the model between two: their weights, averaged. Then train its controls' heads."""

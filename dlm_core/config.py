@@ -235,3 +235,5 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise MissingError(f"cannot read {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: nested too deep") from error

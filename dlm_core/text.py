@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import lzma
+import math
 import unicodedata
 import zlib
 from collections.abc import Iterator
@@ -132,7 +133,9 @@ def load_json(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode(encoding_of(text[:4]))
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite
+        )
     except UnicodeDecodeError as error:
         raise ValueError(f"byte 0x{error.object[error.start]:02x} is not UTF-8") from error
     except RecursionError:
@@ -150,6 +153,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"key '{key[:40]}' stands twice")
         found[key] = value
     return found
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:40]} is no number that JSON programs can hold")
+    return number
 
 
 def _no_number(name: str) -> None:

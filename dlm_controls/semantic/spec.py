@@ -79,6 +79,15 @@ class Semantic(ControlSpec):
             raise SpecValueError("expected FIELD=VALUE", f"fields: {', '.join(tables.FIELDS)}")
         return {"field": field.strip(), "value": unquote(value)}
 
+    @classmethod
+    def complete(cls, body: str) -> list[str]:
+        """Fields, then the values of one."""
+        name, separator, _ = body.partition("=")
+        field = reader.canonical_field(name) if separator else None
+        if field is None:
+            return [f"{field}=" for field in tables.FIELDS]
+        return [f"{name}={value}" for value in tables.VALUES[field]]
+
     def body(self) -> str:
         """FIELD=VALUE."""
         return f"{self.field}={self.value}"

@@ -60,6 +60,15 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
         """Split a spec's body into field values; override where keys are data (semantic)."""
         return split_body(body, tuple(cls.model_fields), cls.positional)
 
+    @classmethod
+    def complete(cls, body: str) -> list[str]:
+        """Bodies that go on from `body`, for completion in a shell.
+
+        The names of the fields that are not given yet; override where values are known.
+        """
+        given, comma, _ = body.rpartition(",")
+        return [f"{given}{comma}{name}=" for name in cls.model_fields if f"{name}=" not in given]
+
     def body(self) -> str:
         """The canonical body; parsing it gives an equal spec."""
         values = {k: v for k, v in self.model_dump(mode="json").items() if v is not None}
