@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from dlm_cli import completion
 from dlm_cli.files import expand
-from dlm_cli.output import be_quiet
+from dlm_cli.output import be_quiet, warn
 
 MODEL_HELP = "An embedded model, the folder of a bundle, or a hub id (owner/name)."
 DEFAULT_MODEL = "e2e"
@@ -20,7 +21,13 @@ def default_model(context: typer.Context, parameter: typer.CallbackParam, value:
     """Callback of MODEL: where none is named, the one of DLM_MODEL."""
     source = context.get_parameter_source(parameter.name or "")
     named = os.environ.get("DLM_MODEL", "")
-    return named if named and source is not None and source.name == "DEFAULT" else value
+    name = named if named and source is not None and source.name == "DEFAULT" else value
+    if Path(name).is_dir() and not context.resilient_parsing:
+        from dlm_core.locate import shadowed
+
+        if told := shadowed(name):
+            warn(told, f"-m ./{name}")
+    return name
 
 
 Model = Annotated[
@@ -32,6 +39,15 @@ Model = Annotated[
         help=MODEL_HELP + " DLM_MODEL names another default.",
         callback=default_model,
         autocompletion=completion.models,
+        rich_help_panel="Model",
+    ),
+]
+Heads = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--head",
+        metavar="KIND=DIR",
+        help="Take the head of a control from this folder, not from the model; may be repeated.",
         rich_help_panel="Model",
     ),
 ]
@@ -97,3 +113,24 @@ Quiet = Annotated[
         rich_help_panel="Output",
     ),
 ]
+
+
+def read_heads(values: Iterable[str] | None, where: str = "option '--head'") -> dict[str, Path]:
+    """Folders by kind, of KIND=DIR.
+
+    Raises:
+        UsageError: a value reads otherwise, or a kind stands twice.
+    """
+    from dlm_core.errors import UsageError
+
+    found: dict[str, Path] = {}
+    for value in values or ():
+        kind, separator, folder = value.partition("=")
+        if not (separator and kind and folder):
+            raise UsageError(
+                f"{where}: expected KIND=DIR, not '{value}'", "for example pos=heads/pos"
+            )
+        if kind in found:
+            raise UsageError(f"{where}: '{kind}' stands twice", "one folder a kind")
+        found[kind] = Path(folder).expanduser()
+    return found

@@ -182,6 +182,11 @@ class TrainConfig(Settings):
     sample_steps: int = Field(default=50, gt=0)
     model: ModelConfig = ModelConfig()
 
+    def with_vocab(self, size: int) -> Self:
+        """The same for a vocabulary of this size."""
+        model = self.model.model_copy(update={"vocab_size": size})
+        return self.model_copy(update={"model": model})
+
 
 class SamplingConfig(Settings):
     """How x_T is walked to x_0."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dlm_cli.controls import check_heads
 from dlm_cli.files import open_lines, open_results
 from dlm_cli.generate.describe import Tally
 from dlm_cli.generate.job import Job
@@ -48,8 +49,6 @@ class Answers:
         Returns:
             the exit code: of the worst line.
         """
-        from dlm_core.bundle import Model
-
         utf8_stdout()
         reader = self._reader(None)
         with open_lines(self.name, "option '--requests'") as lines:
@@ -60,7 +59,7 @@ class Answers:
             with open_results(output, append=resume) as out:
                 if resume:
                     reader.written = Written(out, self.job.settings)
-                loaded = Model.load(self.job.model, device)
+                loaded = self.job.load(device)
                 reader.parse = lambda line: self._item(line, loaded)
                 try:
                     self._write(loaded, reader, lines, out)
@@ -88,6 +87,7 @@ class Answers:
         )  # fmt: skip
         if loaded is None:
             item.controls.check(self.job.info)
+            check_heads(item.controls, self.job.info)
         else:
             prepare(loaded, item.request, self.job.plugins)
         return item

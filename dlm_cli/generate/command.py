@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from dlm_cli.controls import check_heads
 from dlm_cli.files import open_results
 from dlm_cli.generate import options as ask
 from dlm_cli.generate.answers import Answers
@@ -15,7 +16,7 @@ from dlm_cli.generate.describe import Tally, describe, print_recipe, summarise
 from dlm_cli.generate.job import Job
 from dlm_cli.generate.options import GUIDANCE, SAMPLING, check_options
 from dlm_cli.help import examples
-from dlm_cli.options import Device, Force, Model, Output, PluginFiles, Quiet
+from dlm_cli.options import Device, Force, Heads, Model, Output, PluginFiles, Quiet
 from dlm_cli.output import pick_device, print_json, utf8_stdout, warn
 from dlm_cli.requests.item import make_item
 from dlm_cli.requests.recipes import Recipe
@@ -36,6 +37,7 @@ EPILOG = examples(
 def command(
     context: typer.Context,
     model: Model = "e2e",
+    head: Heads = None,
     device: Device = "auto",
     batch_size: ask.BatchSize = 64,
     control: ask.Control = None,
@@ -108,6 +110,7 @@ def _make(job: Job, asked: Recipe, how: dict[str, Any]) -> None:
         warn("selector 'control' has nothing to choose by", "-c SPEC, and no --no-verify")
     output, format = how["output"], how["format"]
     if how["dry_run"]:
+        check_heads(item.controls, job.info)
         request = {"n": asked.n, "seed": asked.seed, "batch_size": how["batch_size"]}
         request |= {"device": how["device"], "select": asked.select, "keep": item.keep}
         request |= {"until_satisfied": asked.until_satisfied}

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from dlm_cli.output import stderr, warn
+from dlm_cli.output import stderr
 from dlm_cli.requests.recipes import Recipe
 from dlm_cli.words import spell_time
 
@@ -61,12 +61,6 @@ def _describe_term(term: Term, info: ModelInfo, plugins: Plugins) -> dict[str, A
 
     kind = term.spec.kind
     state = head_state(type(term.spec), info)
-    if state == "missing":
-        warn(
-            f"control '{kind}' has no trained head in model '{info.path.name}': "
-            "generating may end with this",
-            f"dlm train control {kind} --model {info.path} --corpus READER:PATH",
-        )
     return {
         "spec": str(term),
         "kind": kind,

@@ -10,6 +10,7 @@ import typer
 
 from dlm_cli.files import ResultFile
 from dlm_cli.generate.watch import Watch
+from dlm_cli.options import read_heads
 from dlm_cli.output import progress_bar, stderr
 from dlm_cli.requests.item import Item, digest
 from dlm_cli.requests.recipes import Recipe
@@ -47,15 +48,23 @@ class Job:
         from dlm_core.bundle import ModelInfo
 
         plugins = load([Path(name) for name in asked.plugins])
-        info = ModelInfo.read(asked.model)
+        info = ModelInfo.read(asked.model).with_heads(read_heads(asked.heads))
         settings = (asked.sampling, asked.guidance, asked.verify, asked.until_satisfied)
         return cls(asked.model, info, batch_size, *settings, plugins)
+
+    def load(self, device: str) -> LoadedModel:
+        """The model, with the heads that were named."""
+        from dlm_core.bundle import Model
+
+        return Model.load(self.model, device, self.info.head_places)
 
     @property
     def settings(self) -> str:
         """A digest of what the texts of every request depend on."""
         sampling, guidance = self.sampling.model_dump(), self.guidance.model_dump()
-        return digest([self.info.sha256, sampling, guidance, self.verify, self.tries])
+        heads = {kind: str(place.absolute()) for kind, place in self.info.head_places.items()}
+        parts = [self.info.sha256, sampling, guidance, self.verify, self.tries]
+        return digest([*parts, heads] if heads else parts)
 
     def _batches(
         self, model: LoadedModel, requests: Sequence[Request], **options: Any
@@ -116,13 +125,11 @@ class Job:
         Returns:
             what was written.
         """
-        from dlm_core.bundle import Model
-
         steps, n = self.sampling.steps, item.n
         made: list[Result] = []
         candidates: list[Result] = []
         try:
-            loaded = Model.load(self.model, device)
+            loaded = self.load(device)
             with progress_bar("sampling", -(-n // self.batch_size) * steps, hidden=watch) as bar:
                 for batch in self.texts(
                     loaded,

@@ -356,6 +356,7 @@ def read_asked(context: typer.Context) -> Recipe:
         controls=(*(given["control"] or ()), *(f"not {spec}" for spec in given["avoid"] or ())),
         seed=read_seed(given["seed"]),
         plugins=tuple(map(str, given["plugin"] or ())),
+        heads=tuple(given["head"] or ()),
         sampling=sampling,
         guidance=guidance,
         **{key: given[key] for key in keys},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -60,6 +61,8 @@ class Recipe(Settings):
     """How often a text that a control does not hold of is made again."""
     verify: bool = True
     plugins: Specs = ()
+    heads: Specs = ()
+    """KIND=DIR, of heads that do not lie in the model."""
     sampling: SamplingConfig = SamplingConfig()
     guidance: GuidanceConfig = GuidanceConfig()
 
@@ -68,7 +71,7 @@ class Recipe(Settings):
         given = self.model_dump(mode="json", exclude_unset=True)
         settings = given.pop("sampling", {}) | given.pop("guidance", {})
         given |= {FLAGS.get(name, name): value for name, value in settings.items()}
-        names = {"controls": "control", "plugins": "plugin"}
+        names = {"controls": "control", "plugins": "plugin", "heads": "head"}
         options = {names.get(name, name): value for name, value in given.items()}
         return options | ({"seed": str(self.seed)} if "seed" in options else {})
 
@@ -79,7 +82,9 @@ class Recipe(Settings):
         model = os.path.expanduser(self.model)
         here = self.model not in embedded_names() and os.path.isdir(model)
         plugins = tuple(os.path.abspath(name) for name in self.plugins)
-        update = {"model": os.path.abspath(model) if here else self.model, "plugins": plugins}
+        heads = tuple(_moved(head, os.path.abspath) for head in self.heads)
+        update: dict[str, Any] = {"plugins": plugins, "heads": heads}
+        update["model"] = os.path.abspath(model) if here else self.model
         return self.model_copy(update=update)
 
     def toml(self) -> str:
@@ -108,7 +113,7 @@ def _toml(value: Any) -> str:
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe: JSON if the file's name ends so, TOML otherwise.
 
-    `model` and `plugins` that are paths are taken from the recipe's folder.
+    `model`, `plugins` and `heads` that are paths are taken from the recipe's folder.
 
     Raises:
         MissingError: the file, or one that it names, is not there.
@@ -121,7 +126,17 @@ def read_recipe(path: Path) -> Recipe:
         found["model"] = _find_model(recipe.model, path)
     if "plugins" in data:
         found["plugins"] = tuple(_find_plugin(name, path) for name in recipe.plugins)
+    if "heads" in data:
+        found["heads"] = tuple(
+            _moved(h, lambda name: str(_beside(name, path))) for h in recipe.heads
+        )
     return recipe.model_copy(update=found)
+
+
+def _moved(head: str, move: Callable[[str], str]) -> str:
+    """KIND=DIR with another DIR."""
+    kind, separator, folder = head.partition("=")
+    return f"{kind}={move(folder)}" if separator else head
 
 
 def _beside(name: str, recipe: Path) -> Path:

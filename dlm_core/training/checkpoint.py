@@ -153,6 +153,9 @@ def check_settings(saved: Checkpoint, config: TrainConfig) -> str | None:
         then = saved.config.get(key)
         if then == value:
             continue
+        if isinstance(value, dict) and isinstance(then, dict):
+            part = next(name for name in value if value[name] != then.get(name))
+            key, value, then = f"{key}.{part}", value[part], then.get(part)
         if key != "max_steps":
             raise UsageError(
                 f"--resume: '{key}' is {value!r} now, the checkpoint has {then!r}",
