@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 
 import typer
 
 from dlm_cli.app import build
-from dlm_cli.output import tell_error
+from dlm_cli.completion import as_bash_splits
+from dlm_cli.output import speak, tell_error
 from dlm_core.errors import DLMError, PluginError
 
 
@@ -19,9 +21,12 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: the words after `dlm`; those of this process if omitted.
     """
-    args = sys.argv[1:] if argv is None else list(argv)
+    args = [_decoded(word) for word in (sys.argv[1:] if argv is None else argv)]
+    _mend_streams()
+    speak()
     try:
-        code = build(args)(args, prog_name="dlm", standalone_mode=False)
+        with as_bash_splits():
+            code = build(args)(args, prog_name="dlm", standalone_mode=False)
         sys.stdout.flush()
     except DLMError as error:
         return _fail(error.message, error.hint, error.exit_code)
@@ -46,6 +51,39 @@ def main(argv: list[str] | None = None) -> int:
             DLMError.exit_code,
         )
     return code if isinstance(code, int) else 0
+
+
+class _Closed(io.TextIOBase):
+    """Stands for a stdout that was closed before dlm began."""
+
+    def write(self, text: str) -> int:
+        raise DLMError("stdout is closed: results have nowhere to go", "open it, or -o FILE")
+
+
+def _mend_streams() -> None:
+    """Streams that can be written: closed ones are stood for, other encodings escape characters."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # else the next file that is opened would take its place
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _decoded(word: str) -> str:
+    """An argument as it was typed, where a locale without UTF-8 could not read it."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        with contextlib.suppress(UnicodeError):
+            return os.fsencode(word).decode("utf-8")
+    return word
 
 
 def _fail(message: str, hint: str | None, code: int) -> int:

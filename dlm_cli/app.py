@@ -16,6 +16,7 @@ import typer
 
 from dlm_cli.commands import COMMANDS
 from dlm_cli.help import examples
+from dlm_cli.output import be_quiet
 
 
 def build(argv: Sequence[str] | None = None) -> typer.Typer:
@@ -93,5 +94,11 @@ def _root(
             help="Show the version and exit.",
         ),
     ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", metavar="", help="Nothing on stderr but errors."),
+    ] = False,
 ) -> None:
     """Controllable text generation with Diffusion-LM."""
+    if quiet:
+        be_quiet()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_cli import completion
 from dlm_cli.help import examples, group
-from dlm_cli.options import Json, Model, PluginFiles
-from dlm_cli.output import print_json, print_table, stderr
+from dlm_cli.options import Heads, Json, Model, PluginFiles, read_heads
+from dlm_cli.output import print_json, print_table, tell_error
 from dlm_cli.plugins.loading import find_control, load
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from dlm_core.bundle import ModelInfo
-    from dlm_core.control.compose import ControlSpec
+    from dlm_core.control.compose import Controls, ControlSpec
     from dlm_core.plugins.registry import Plugins
 
 app = group("List, show and check controls.")
@@ -49,8 +52,16 @@ def list_controls(plugin: PluginFiles = None, as_json: Json = False) -> None:
     epilog=examples("dlm controls show semantic", "dlm controls show pos -m runs/mine --json"),
 )
 def show(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="The name before the colon.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="The name before the colon.",
+            autocompletion=completion.kinds,
+        ),
+    ],
     model: Model = "e2e",
+    head: Heads = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
 ) -> None:
@@ -59,7 +70,7 @@ def show(
 
     plugins = load(plugin)
     cls = find_control(plugins, kind)
-    data = _describe(cls, plugins, ModelInfo.read(model))
+    data = _describe(cls, plugins, ModelInfo.read(model).with_heads(read_heads(head)))
     if as_json:
         print_json(data)
         return
@@ -75,20 +86,27 @@ def show(
             ("weight", f"{cls.default_weight:g} unless given"),
             ("provider", data["provider"]),
             ("source", data["source"]),
-            ("head", data["head"] + (f" in model '{model}'" if trainable(cls) else "")),
+            ("head", data["head"] + (f" in model '{model}'" if head_kind(cls) else "")),
         ]
     )
 
 
 @app.command("check", epilog=examples("dlm controls check length:12 'pos:\"PROPN AUX ...\"'"))
 def check(
-    specs: Annotated[list[str], typer.Argument(metavar="SPEC...", help="Controls to check.")],
+    specs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SPEC...", help="Controls to check.", autocompletion=completion.specs
+        ),
+    ],
     model: Model = "e2e",
+    head: Heads = None,
     plugin: PluginFiles = None,
 ) -> None:
     """Check each control by itself against MODEL; 'dlm generate --dry-run' checks them together.
 
-    Ends with the code of the worst: 2 for a spec that cannot be read, 4 for one that no text meets.
+    Ends with the code of the worst: 2 for a spec that cannot be read, 3 for a head that is missing
+    or of another model, 4 for one that no text meets.
     """
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.compose import Controls
@@ -96,16 +114,17 @@ def check(
     from dlm_core.errors import DLMError
 
     plugins = load(plugin)
-    info = ModelInfo.read(model)
+    info = ModelInfo.read(model).with_heads(read_heads(head))
     worst = 0
     for source in specs:
         try:
-            term = parse_spec(source, plugins.controls)
-            print(f"ok  {source}  ({Controls((term,)).check(info)})", flush=True)
+            with redirect_stdout(sys.stderr):  # what plugins print is no result
+                controls = Controls((parse_spec(source, plugins.controls),))
+                lengths = controls.check(info)
+                check_heads(controls, info)
+            print(f"ok  {source}  ({lengths})", flush=True)
         except DLMError as error:
-            stderr(f"error: {error.message}")
-            if error.hint:
-                stderr(f"hint: {error.hint}")
+            tell_error(error.message, error.hint)
             worst = max(worst, error.exit_code)
     raise typer.Exit(worst)
 
@@ -117,12 +136,47 @@ def trainable(cls: type[ControlSpec]) -> bool:
     return getattr(cls.train, "__func__", None) is not getattr(ControlSpec.train, "__func__", None)
 
 
+def head_kind(cls: type[ControlSpec]) -> str:
+    """The kind whose head a control needs; empty for a classifier-free one."""
+    return cls.head or (cls.kind if trainable(cls) else "")
+
+
 def head_state(cls: type[ControlSpec], info: ModelInfo) -> str:
-    """`trained`, `missing`, or `not needed` for a classifier-free control."""
-    if not trainable(cls):
+    """`trained`, `missing`, `of another model`, or `not needed` for a classifier-free control.
+
+    Where the head is another kind's, that is named: `trained (tree)`.
+    """
+    from dlm_core.errors import MissingError
+    from dlm_core.heads import check_head
+
+    kind = head_kind(cls)
+    if not kind:
         return "not needed"
-    found = any(head.split("/")[0] == cls.kind for head in info.heads)
-    return "trained" if found else "missing"
+    if cls.named_heads:
+        state = "trained" if any(h.split("/")[0] == kind for h in info.heads) else "missing"
+    elif not (info.head_path(kind) / "config.json").is_file():
+        state = "missing"
+    else:
+        try:
+            check_head(info, kind)
+            state = "trained"
+        except MissingError:
+            state = "of another model, or broken"
+    return state if kind == cls.kind else f"{state} ({kind})"
+
+
+def check_heads(controls: Controls, info: ModelInfo) -> None:
+    """The heads that controls need must be there, and trained for this model.
+
+    Raises:
+        MissingError: one is not.
+    """
+    from dlm_core.heads import check_head
+
+    for term in controls.terms:
+        cls = type(term.spec)
+        if head_kind(cls) and not cls.named_heads:  # `check` of those looks for itself
+            check_head(info, head_kind(cls))
 
 
 def _describe(cls: type[ControlSpec], plugins: Plugins, info: ModelInfo) -> dict[str, Any]:

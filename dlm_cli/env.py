@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from dlm_cli.help import examples
-from dlm_cli.options import Json
+from dlm_cli.options import DEFAULT_MODEL, Json
 from dlm_cli.output import print_json, print_table
 
 PACKAGES = (
@@ -33,6 +33,7 @@ def command(as_json: Json = False) -> None:
         "dlm": {
             "version": VERSION,
             "package": str(EMBEDDED.parent),
+            "default model": os.environ.get("DLM_MODEL") or DEFAULT_MODEL,
             "models": ", ".join(embedded_names()) or "none",
             "plugins": ", ".join(f"{o.name} ({o})" for o in plugins.loaded) or "none",
         },

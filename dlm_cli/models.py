@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_cli import completion
+from dlm_cli.files import expand
 from dlm_cli.help import examples, group
-from dlm_cli.options import MODEL_HELP, Json
-from dlm_cli.output import print_json, print_table, stderr
+from dlm_cli.options import DEFAULT_MODEL, MODEL_HELP, Json, default_model
+from dlm_cli.output import print_json, print_table, stderr, tell_error, warn
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
+
+Force = Annotated[
+    bool, typer.Option("--force", metavar="", help="Replace the model that stands there.")
+]
 
 app = group("List and show models.")
 
@@ -44,7 +50,7 @@ def list_models(
                 }
             )
         except DLMError as error:
-            stderr(f"error: {error.message}")
+            tell_error(error.message, error.hint)
             worst = max(worst, error.exit_code)
     if as_json:
         print_json(rows)
@@ -67,11 +73,20 @@ def list_models(
 
 @app.command("show", epilog=examples("dlm models show e2e", "dlm models show runs/mine --json"))
 def show(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = "e2e",
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help=MODEL_HELP,
+            callback=default_model,
+            autocompletion=completion.models,
+        ),
+    ] = DEFAULT_MODEL,
     as_json: Json = False,
 ) -> None:
     """Show a model: its shape, trained controls, checksum, training and card."""
     from dlm_core.bundle import ModelInfo
+    from dlm_core.text import read_text
 
     info = ModelInfo.read(model)
     card = info.path / "README.md"
@@ -86,7 +101,7 @@ def show(
         "config": info.config.model_dump(mode="json"),
         "controls": {kind: _head(info.head_path(kind) / "config.json") for kind in info.heads},
         **{k: v for k, v in info.provenance.items() if k != "controls"},
-        "card": card.read_text(encoding="utf-8") if card.is_file() else None,
+        "card": read_text(card) if card.is_file() else None,
     }
     if as_json:
         print_json(data)
@@ -103,7 +118,8 @@ def show(
             print(f"\n{name}")
             print_table([("", *row) for row in _flat(section)])
     if text:
-        print(f"\ncard ({card})\n\n{text.strip()}")
+        shown = "".join(c for c in text if c.isprintable() or c in "\n\t")  # no escape sequences
+        print(f"\ncard ({card})\n\n{shown.strip()}")
 
 
 @app.command(
@@ -112,51 +128,66 @@ def show(
 def mix(
     first: Annotated[str, typer.Argument(metavar="FIRST", help=MODEL_HELP)],
     second: Annotated[str, typer.Argument(metavar="SECOND", help="One fine-tuned from it.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle.", callback=expand)],
     share: Annotated[float, typer.Option(help="How far to go to SECOND, 0 to 1.")] = 0.5,
+    force: Force = False,
 ) -> None:
     """Write the model between two: their weights, averaged. Then train its controls' heads."""
     from dlm_core.bundle import Model, save_bundle
     from dlm_core.bundle import mix as mix_models
-    from dlm_core.errors import MissingError
+    from dlm_core.commands import command
 
+    name = check_new(out, force)
     mixed = mix_models(Model.load(first), Model.load(second), share)
-    try:
-        save_bundle(out, mixed.net, mixed.vocab, mixed.info.provenance)
-    except OSError as error:
-        raise MissingError(f"--out: cannot write {out}: {error.strerror or error}") from error
-    stderr(f"wrote the bundle {out}; its controls: dlm train control KIND --model {out} ...")
+    save_bundle(out, mixed.net, mixed.vocab, mixed.info.provenance)
+    train = command("train", "control", "KIND", "--model", name, "--corpus", "READER:PATH")
+    stderr(f"wrote the bundle {out}; its controls: {train}")
+
+
+@app.command("copy", epilog=examples("dlm models copy e2e mine"))
+def copy(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, callback=default_model)],
+    out: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of the copy.", callback=expand)
+    ],
+    force: Force = False,
+) -> None:
+    """Copy a model with its controls' heads: one of your own, to train heads in."""
+    from dlm_core.bundle import ModelInfo, copy_bundle
+    from dlm_core.commands import command
+
+    name = check_new(out, force)
+    copy_bundle(ModelInfo.read(model), out)
+    train = command("train", "control", "KIND", "--model", name, "--corpus", "READER:PATH")
+    stderr(f"wrote the bundle {out}; train a head of yours in it: {train}")
+
+
+def check_new(out: Path, force: bool) -> str:
+    """Refuse to write a model over another without `--force`; returns its name as one types it.
+
+    Raises:
+        UsageError: one stands there, or the name is that of a model that ships.
+    """
+    from dlm_core.bundle import embedded_names, is_bundle
+    from dlm_core.errors import UsageError
+
+    name = str(out)
+    if name in embedded_names():
+        name = f"./{out}"
+        warn(f"-m {out} means the model that ships with dlm", f"-m {name} will be yours")
+    if is_bundle(out) and not force:
+        raise UsageError(
+            f"{out} holds a model already", "choose another folder, or replace it with --force"
+        )
+    return name
 
 
 def parameter_count(info: ModelInfo) -> int:
     """Trained numbers of a model; the table of text lengths is data, not a parameter."""
+    from dlm_core.weights import read_header
+
     header = read_header(info.path / "model.safetensors")
     return sum(math.prod(t["shape"]) for name, t in header.items() if not name.endswith("counts"))
-
-
-def read_header(path: Path) -> dict[str, dict[str, Any]]:
-    """Shapes and places of the tensors in a safetensors file.
-
-    Raises:
-        MissingError: the file is missing, truncated, or no safetensors file.
-    """
-    from dlm_core.errors import MissingError
-
-    try:
-        with path.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            if size > path.stat().st_size:
-                raise ValueError("its header is longer than the file")
-            header: dict[str, dict[str, Any]] = json.loads(stream.read(size))
-        header.pop("__metadata__", None)
-        end = max((t["data_offsets"][1] for t in header.values()), default=0)
-        if path.stat().st_size != 8 + size + end:
-            raise ValueError(f"{path.stat().st_size} bytes, {8 + size + end} expected")
-    except FileNotFoundError as error:
-        raise MissingError(f"{path} is missing") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MissingError(f"{path} is broken or truncated: {error}") from error
-    return header
 
 
 def _head(path: Path) -> dict[str, Any]:

@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dlm_cli import completion
+from dlm_cli.files import expand
+from dlm_cli.output import be_quiet, warn
+
 MODEL_HELP = "An embedded model, the folder of a bundle, or a hub id (owner/name)."
+DEFAULT_MODEL = "e2e"
+
+
+def default_model(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """Callback of MODEL: where none is named, the one of DLM_MODEL."""
+    source = context.get_parameter_source(parameter.name or "")
+    named = os.environ.get("DLM_MODEL", "")
+    name = named if named and source is not None and source.name == "DEFAULT" else value
+    if Path(name).is_dir() and not context.resilient_parsing:
+        from dlm_core.locate import shadowed
+
+        if told := shadowed(name):
+            warn(told, f"-m ./{name}")
+    return name
+
 
 Model = Annotated[
-    str, typer.Option("--model", "-m", metavar="MODEL", help=MODEL_HELP, rich_help_panel="Model")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help=MODEL_HELP + " DLM_MODEL names another default.",
+        callback=default_model,
+        autocompletion=completion.models,
+        rich_help_panel="Model",
+    ),
+]
+Heads = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--head",
+        metavar="KIND=DIR",
+        help="Take the head of a control from this folder, not from the model; may be repeated.",
+        rich_help_panel="Model",
+    ),
 ]
 PluginFiles = Annotated[
     list[Path] | None,
@@ -18,6 +57,7 @@ PluginFiles = Annotated[
         "--plugin",
         metavar="FILE",
         help="A Python file that registers more controls; may be repeated.",
+        callback=expand,
         rich_help_panel="Controls",
     ),
 ]
@@ -37,6 +77,7 @@ Corpus = Annotated[
         "--corpus",
         metavar="READER:PATH",
         help="Training texts, for example e2e:train.csv.gz.",
+        autocompletion=completion.corpora,
         rich_help_panel="Data",
     ),
 ]
@@ -50,3 +91,56 @@ Encoding = Annotated[
         rich_help_panel="Data",
     ),
 ]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write results here, not to stdout; packed if the name ends in .gz, .bz2 or .xz.",
+        callback=expand,
+        rich_help_panel="Output",
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        metavar="",
+        help="Write FILE of -o anew, though it is there.",
+        rich_help_panel="Output",
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        metavar="",
+        help="Nothing on stderr but errors.",
+        callback=be_quiet,
+        is_eager=True,
+        rich_help_panel="Output",
+    ),
+]
+
+
+def read_heads(values: Iterable[str] | None, where: str = "option '--head'") -> dict[str, Path]:
+    """Folders by kind, of KIND=DIR.
+
+    Raises:
+        UsageError: a value reads otherwise, or a kind stands twice.
+    """
+    from dlm_core.errors import UsageError
+
+    found: dict[str, Path] = {}
+    for value in values or ():
+        kind, separator, folder = value.partition("=")
+        if not (separator and kind and folder):
+            raise UsageError(
+                f"{where}: expected KIND=DIR, not '{value}'", "for example pos=heads/pos"
+            )
+        if kind in found:
+            raise UsageError(f"{where}: '{kind}' stands twice", "one folder a kind")
+        found[kind] = Path(folder).expanduser()
+    return found

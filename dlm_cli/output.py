@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import shutil
 import sys
-import threading
+import textwrap
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from dlm_core.errors import DLMError, UsageError
+from dlm_core.errors import UsageError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+_quiet = False
+
+
+def be_quiet(wanted: bool = True) -> bool:
+    """Say nothing on stderr but errors; also the callback of `--quiet`."""
+    global _quiet
+    _quiet = _quiet or wanted
+    return wanted
+
+
+def speak() -> None:
+    """Undo `be_quiet`, where a process runs several commands."""
+    global _quiet
+    _quiet = False
+
 
 def stderr(message: str) -> None:
     """One line for the person; never part of the results."""
-    print(message, file=sys.stderr, flush=True)
+    if not _quiet:
+        _say(message)
 
 
 def warn(message: str, hint: str | None = None) -> None:
@@ -34,32 +50,67 @@ def warn(message: str, hint: str | None = None) -> None:
 def tell_error(message: str, hint: str | None = None, trace: bool = False) -> None:
     """An error and what to try next; with the traceback of what is being handled if asked for."""
     if trace or os.environ.get("DLM_DEBUG") == "1":
-        traceback.print_exc()
-    stderr(f"error: {message}")
+        _say(traceback.format_exc().rstrip("\n"))
+    _say(f"error: {message}")
     if hint:
-        stderr(f"hint: {hint}")
+        _say(f"hint: {hint}")
+
+
+def _say(message: str) -> None:
+    with suppress(OSError, ValueError):  # nobody listens: no reason to stop
+        print(message, file=sys.stderr, flush=True)
+
+
+def utf8_stdout() -> None:
+    """JSON on stdout is UTF-8 whatever the terminal or pipe has; half a pair is escaped."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def print_json(value: Any) -> None:
     """A value as readable JSON on stdout."""
+    utf8_stdout()
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:
-    """Rows in aligned columns on stdout."""
+    """Rows in aligned columns on stdout; on a terminal folded to its width."""
     lines = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in _table(lines, room):
+        print(line)
+
+
+def _table(lines: Sequence[Sequence[str]], room: int | None) -> list[str]:
+    """Aligned columns; with `room`, the last folded, and the widest others where it needs place."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    if room is not None:
+        excess = sum(widths) + 2 * (len(widths) - 1) - room
+        for index in sorted(range(len(widths)), key=lambda i: -i):
+            cut = max(0, min(excess, widths[index] - max(12, room // len(widths) - 2)))
+            widths[index] -= cut
+            excess -= cut
+    folded = []
     for line in lines:
-        print("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
+        cells = [_fold(cell, width) for cell, width in zip(line, widths, strict=True)]
+        for k in range(max(map(len, cells))):
+            parts = [cell[k] if k < len(cell) else "" for cell in cells]
+            padded = (part.ljust(width) for part, width in zip(parts, widths, strict=True))
+            folded.append("  ".join(padded).rstrip())
+    return folded
+
+
+def _fold(cell: str, width: int) -> list[str]:
+    if len(cell) <= width:
+        return [cell]
+    return textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
 
 
 def progress_bar(name: str, total: int | None, hidden: bool = False) -> tqdm[None]:
-    """A bar with ETA on stderr, drawn only on a terminal."""
-    from tqdm import tqdm
+    """A bar with ETA on a terminal; elsewhere a line on stderr every half minute."""
+    from dlm_cli.progress import make_bar
 
-    return tqdm(
-        total=total, desc=name, dynamic_ncols=True, leave=False, disable=True if hidden else None
-    )
+    return make_bar(name, total, hidden or _quiet, stderr)
 
 
 def require_folder(path: Path, option: str) -> None:
@@ -79,89 +130,6 @@ def require_folder(path: Path, option: str) -> None:
             f"option '{option}': cannot write into {path} ({error.strerror or error})",
             "choose a folder you may write into",
         ) from error
-
-
-@contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C takes effect behind the block; a second one, at once."""
-    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
-        yield
-        return
-    pressed = False
-
-    def hold(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, hold)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
-
-
-class ResultFile:
-    """Where results go: stdout, or a file that keeps its old content until the first result.
-
-    Attributes:
-        writes: how often `write` was done.
-        lines: how many lines it wrote. Both are right after Ctrl-C too.
-    """
-
-    def __init__(self, stream: TextIO, path: Path | None, append: bool = False) -> None:
-        self._stream, self.path, self._append = stream, path, append
-        self.writes = self.lines = 0
-
-    def write(self, lines: Sequence[str]) -> None:
-        """Write lines and flush, so that a later failure loses none of them.
-
-        Raises:
-            DLMError: the file took no more.
-        """
-        try:
-            with _ctrl_c_waits():
-                anew = not (self._append or self.writes)
-                if self.path is not None and anew and self.path.is_file():
-                    self._stream.truncate(0)
-                self._stream.write("".join(f"{line}\n" for line in lines))
-                self._stream.flush()
-                self.writes, self.lines = self.writes + 1, self.lines + len(lines)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            place = f"option '--output': {self.path}" if self.path else "stdout"
-            raise DLMError(f"{place}: cannot write ({error.strerror or error})") from error
-
-
-@contextmanager
-def open_results(path: Path | None, append: bool = False) -> Iterator[ResultFile]:
-    """Open `--output` (None and `-` are stdout); `append` keeps what a file has.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    if path is None or str(path) == "-":
-        yield ResultFile(sys.stdout, None)
-        return
-    new = not path.exists()
-    try:
-        stream = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"option '--output': cannot write {path} ({error.strerror or error})",
-            "choose a file in a folder that exists and that you may write into",
-        ) from error
-    results = ResultFile(stream, path, append)
-    try:
-        yield results
-    finally:
-        with suppress(OSError):  # what could not be flushed was an error before
-            stream.close()
-        if new and not results.writes:
-            path.unlink(missing_ok=True)
 
 
 def pick_device(name: str) -> str:

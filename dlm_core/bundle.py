@@ -14,14 +14,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlm_core.commands import command
 from dlm_core.config import ModelConfig
-from dlm_core.errors import MissingError, UsageError, did_you_mean
+from dlm_core.errors import DLMError, MissingError, UsageError
+from dlm_core.files import writing
+from dlm_core.locate import EMBEDDED as EMBEDDED
+from dlm_core.locate import embedded_names as embedded_names
+from dlm_core.locate import locate
+from dlm_core.text import load_json
 from dlm_core.vocab import Vocab
+from dlm_core.weights import read_file, read_halves, read_header
+from dlm_core.weights import read_weights as read_weights
+from dlm_core.weights import write_weights as write_weights
 
 if TYPE_CHECKING:
     import torch
@@ -29,40 +41,8 @@ if TYPE_CHECKING:
     from dlm_core.diffusion.model import DiffusionLM
 
 FORMAT = "dlm-bundle-1"
-EMBEDDED = Path(__file__).parent / "models"
-
-
-def embedded_names() -> list[str]:
-    """Names of the models that ship with the package."""
-    return sorted(p.parent.name for p in EMBEDDED.glob("*/config.json"))
-
-
-def locate(name: str) -> Path:
-    """The folder of a model given by embedded name, path, or hub id (`owner/name`).
-
-    Raises:
-        MissingError: there is no such model, or the hub cannot be reached.
-    """
-    if name in embedded_names():
-        return EMBEDDED / name
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-        try:
-            return Path(snapshot_download(name))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise MissingError(
-                f"model '{name}': not a folder, and the hub gave none ({reason})",
-                "give the path of a bundle, or check the network",
-            ) from error
-    raise MissingError(
-        f"model '{name}': no such model or folder", did_you_mean(name, embedded_names())
-    )
+WEIGHTS = "model.safetensors"
+EMBEDDING = "embedding.weight"
 
 
 @dataclass(frozen=True)
@@ -73,9 +53,13 @@ class ModelInfo:
     config: ModelConfig
     vocab: Vocab
     provenance: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    """As the user named it."""
+    head_places: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of heads that do not lie in the bundle, by kind (KIND/NAME where it has many)."""
 
     @classmethod
-    def read(cls, name: str) -> ModelInfo:
+    def read(cls, name: str | os.PathLike[str]) -> ModelInfo:
         """Read config and vocabulary of the bundle `name`.
 
         Raises:
@@ -83,19 +67,26 @@ class ModelInfo:
         """
         path = locate(name)
         config_path = path / "config.json"
-        try:
-            data = json.loads(config_path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+        if not config_path.exists() and os.access(path, os.X_OK):
             raise MissingError(
                 f"{path} is not a dlm bundle: config.json is missing", "train one: dlm train lm"
-            ) from error
-        except (OSError, ValueError) as error:
+            )
+        try:
+            data = load_json(read_file(config_path))
+        except ValueError as error:
             raise MissingError(f"{config_path}: {error}") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise MissingError(f"{config_path} is not of format {FORMAT}: not a dlm bundle")
+            newer = isinstance(data, dict) and str(data.get("format")).startswith("dlm-bundle-")
+            raise MissingError(
+                f"{config_path} is not of format {FORMAT}: not a dlm bundle",
+                f"it is of format {data['format']}: upgrade dlm" if newer else None,
+            )
         if not isinstance(data.get("model"), dict):
             raise MissingError(f"{config_path}: key 'model' is missing")
-        config = ModelConfig.read(data["model"], str(config_path))
+        try:
+            config = ModelConfig.read(data["model"], str(config_path))
+        except UsageError as error:
+            raise MissingError(error.message, error.hint) from error
         vocab = Vocab.load(path / "tokenizer.json")
         if len(vocab) != config.vocab_size:
             raise MissingError(
@@ -103,58 +94,63 @@ class ModelInfo:
                 f"{config.vocab_size}: the files do not belong together"
             )
         provenance = {k: v for k, v in data.items() if k not in ("format", "model")}
-        return cls(path, config, vocab, provenance)
+        return cls(path, config, vocab, provenance, os.fspath(name))
 
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the weights file."""
-        digest = hashlib.sha256()
-        try:
-            digest.update((self.path / "model.safetensors").read_bytes())
-        except OSError as error:
-            raise MissingError(f"{self.path}: model.safetensors is missing") from error
-        return digest.hexdigest()
+        return hashlib.sha256(read_file(self.path / WEIGHTS)).hexdigest()
+
+    @cached_property
+    def digest(self) -> str:
+        """Names what a head relies on: words, their vectors and the noise; from the files alone."""
+        return _digest(self, read_halves(self.path / WEIGHTS, EMBEDDING))
+
+    @property
+    def embedded(self) -> bool:
+        """It ships with the package, which nothing may write into."""
+        return self.path.parent == EMBEDDED
+
+    def with_heads(self, heads: Mapping[str, Path | str]) -> ModelInfo:
+        """The same model, with heads of these kinds from folders of their own."""
+        places = {kind: Path(place).expanduser() for kind, place in heads.items()}
+        return replace(self, head_places={**self.head_places, **places})
 
     def head_path(self, kind: str) -> Path:
         """The folder where a control keeps what it trained on this model."""
-        return self.path / "controls" / kind
+        return self.head_places.get(kind) or self.path / "controls" / kind
 
     @property
     def heads(self) -> list[str]:
-        """Kinds with a trained head in this bundle; KIND/NAME where a kind has many."""
+        """Kinds with a trained head; KIND/NAME where a kind has many.
+
+        Raises:
+            MissingError: the folder may not be read.
+        """
         controls = self.path / "controls"
-        found = [*controls.glob("*/config.json"), *controls.glob("*/*/config.json")]
-        return sorted(path.parent.relative_to(controls).as_posix() for path in found)
+        try:
+            folders = [p for p in controls.iterdir() if p.is_dir()] if controls.is_dir() else []
+            folders += [p for folder in folders for p in folder.iterdir() if p.is_dir()]
+            found = {p.relative_to(controls).as_posix() for p in folders if _has_config(p)}
+        except OSError as error:
+            raise MissingError(f"cannot read {controls}: {error.strerror or error}") from error
+        return sorted(found | set(self.head_places))
+
+    def train_command(self, kind: str, name: str | None = None) -> str:
+        """What to type for a head of this model; a model that ships is copied first."""
+        model = self.name or str(self.path)
+        first = ""
+        if self.embedded:
+            first, model = command("models", "copy", model, f"my-{model}") + "; ", f"my-{model}"
+        data = ["--corpus", "READER:PATH"]
+        if name is not None:
+            data = ["--data", "labelled.jsonl", "--name", name]
+        return first + command("train", "control", kind, "--model", model, *data)
 
     @property
     def max_words(self) -> int:
         """Words a text of this model can have."""
         return self.config.max_len - (2 if self.config.length_mode == "padded" else 0)
-
-
-def read_weights(path: Path) -> dict[str, Any]:
-    """Tensors of a safetensors file in fp32; MissingError names a missing or broken file."""
-    import torch
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except FileNotFoundError as error:
-        raise MissingError(f"{path} is missing") from error
-    except Exception as error:  # safetensors raises its own SafetensorError and OSError
-        raise MissingError(f"{path} is broken or truncated: {error}") from error
-    return {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
-
-
-def write_weights(path: Path, tensors: dict[str, Any]) -> None:
-    """Write floats as fp16 (counts stay as they are)."""
-    from safetensors.torch import save_file
-
-    def shrink(name: str, value: torch.Tensor) -> torch.Tensor:
-        half = value.is_floating_point() and not name.endswith("counts")
-        return (value.half() if half else value).detach().cpu().contiguous()
-
-    save_file({k: shrink(k, v) for k, v in tensors.items()}, path)
 
 
 class Model:
@@ -170,22 +166,87 @@ class Model:
         self.net = net.eval().requires_grad_(False)
 
     @classmethod
-    def load(cls, name: str = "e2e", device: str = "cpu") -> Model:
+    def load(
+        cls,
+        name: str | os.PathLike[str] = "e2e",
+        device: str | torch.device = "cpu",
+        heads: Mapping[str, Path | str] | None = None,
+    ) -> Model:
         """Load a bundle by embedded name, path or hub id.
 
+        Args:
+            name: which.
+            device: where to compute.
+            heads: folders of heads that do not lie in the bundle, by kind.
+
         Raises:
+            UsageError: no such device here, or `name` is no name.
             MissingError: it is missing, truncated, or of another shape or format.
         """
         from dlm_core.diffusion.model import DiffusionLM
+        from dlm_core.diffusion.surroundings import loading
 
-        info = ModelInfo.read(name)
-        net = DiffusionLM(info.config, pad=info.vocab.pad, unk=info.vocab.unk)
-        weights_path = info.path / "model.safetensors"
+        info = ModelInfo.read(name).with_heads(heads or {})
+        weights_path = info.path / WEIGHTS
+        _check_sizes(info, read_header(weights_path))
+        with loading():
+            net = DiffusionLM(info.config, pad=info.vocab.pad, unk=info.vocab.unk)
+            try:
+                net.load_state_dict(read_weights(weights_path))
+            except RuntimeError as error:
+                raise MissingError(f"{weights_path} does not fit config.json: {error}") from error
+            return cls(info, net).to(device)
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.net.parameters())
+        return (
+            f"Model({self.info.path.name!r}, {count / 1e6:.1f} million parameters, "
+            f"{len(self.vocab)} words, device={str(self.device)!r}, heads={self.info.heads})"
+        )
+
+    def to(self, device: str | torch.device) -> Model:
+        """Move the weights, and return the model itself.
+
+        Raises:
+            UsageError: no such device here.
+        """
         try:
-            net.load_state_dict(read_weights(weights_path))
-        except RuntimeError as error:
-            raise MissingError(f"{weights_path} does not fit config.json: {error}") from error
-        return cls(info, net.to(device))
+            self.net.to(device)
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            if reason.startswith("Expected one of"):  # followed by every device torch ever had
+                reason = "no such device"
+            raise UsageError(
+                f"device '{device}' cannot be used here ({reason})", "cpu, cuda, cuda:1 or mps"
+            ) from error
+        return self
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write the bundle, its heads and its card into a folder; returns it.
+
+        Args:
+            path: a folder that is new or empty.
+            force: a bundle that stands there already is replaced, its heads too.
+
+        Raises:
+            UsageError: the folder is not empty, and is no bundle or `force` is not given.
+        """
+        out = Path(path).expanduser()
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            if not is_bundle(out):
+                raise UsageError(f"{out} exists and is no bundle", "choose another folder")
+            if not force:
+                raise UsageError(f"{out} exists", "choose another folder, or save(..., force=True)")
+        if not (out.exists() and out.samefile(self.info.path)):
+            copy_bundle(self.info, out)
+        save_bundle(out, self.net, self.vocab, self.info.provenance)
+        return out
+
+    @property
+    def digest(self) -> str:
+        """As `ModelInfo.digest`, of the weights in memory."""
+        words = self.net.state_dict()[EMBEDDING].detach().half().cpu().contiguous()
+        return _digest(self.info, words.numpy().tobytes())
 
     @property
     def vocab(self) -> Vocab:
@@ -202,11 +263,85 @@ def save_bundle(
     path: Path, model: DiffusionLM, vocab: Vocab, provenance: dict[str, Any] | None = None
 ) -> None:
     """Write config.json, tokenizer.json and model.safetensors into `path`."""
-    path.mkdir(parents=True, exist_ok=True)
     data = {"format": FORMAT, "model": model.config.model_dump(mode="json"), **(provenance or {})}
-    (path / "config.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    vocab.save(path / "tokenizer.json")
-    write_weights(path / "model.safetensors", model.state_dict())
+    # all three on the disk before the first takes its place: an old bundle stays whole until then
+    with (
+        writing(path / "config.json") as config,
+        writing(path / "tokenizer.json") as tokenizer,
+        writing(path / WEIGHTS) as weights,
+    ):
+        config.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        vocab.save(tokenizer)
+        write_weights(weights, model.state_dict())
+
+
+def is_bundle(path: Path) -> bool:
+    """A bundle stands there, whole or not."""
+    return (path / "config.json").exists() or (path / WEIGHTS).exists()
+
+
+def copy_bundle(source: ModelInfo, target: Path) -> None:
+    """Copy a model with its heads and card; `target` appears whole, in place of a bundle there.
+
+    Raises:
+        DLMError: the disk is full, or the folder cannot be written.
+        UsageError: something else than a bundle stands there.
+    """
+    if target.exists() and not (
+        target.is_dir() and (is_bundle(target) or not any(target.iterdir()))
+    ):
+        raise UsageError(f"{target} is there and is no bundle", "choose another folder")
+    if target.exists() and target.samefile(source.path):
+        raise UsageError(f"{target} is the model itself", "choose another folder")
+    target = target.absolute()
+    new = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        new.mkdir(parents=True)
+        for name in ("config.json", "tokenizer.json", WEIGHTS, "README.md"):
+            if (source.path / name).is_file():
+                shutil.copyfile(source.path / name, new / name)
+        if (source.path / "controls").is_dir():
+            controls = new / "controls"
+            shutil.copytree(source.path / "controls", controls, copy_function=shutil.copyfile)
+        if target.exists():
+            shutil.rmtree(target)
+        new.rename(target)
+    except (OSError, shutil.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DLMError(
+            f"cannot write {target}: {reason}", "make room, or choose another"
+        ) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _check_sizes(info: ModelInfo, header: dict[str, dict[str, Any]]) -> None:
+    """Compare the shape that config.json says with the weights, before memory is asked for."""
+    config = info.config
+    shapes: list[list[int]] = [tensor.get("shape", []) for tensor in header.values()]
+    sizes = {size for shape in shapes for size in shape}
+    found = {
+        "vocab_size and embedding_dim": [config.vocab_size, config.embedding_dim] in shapes,
+        "layers": config.layers <= len(header),
+        "hidden": config.hidden in sizes,
+        "max_len": config.max_len + 1 in sizes,
+    }
+    for name, fits in found.items():
+        if not fits:
+            raise MissingError(f"{info.path / WEIGHTS} does not fit config.json: another {name}")
+
+
+def _has_config(folder: Path) -> bool:
+    """There is a config.json, readable or not; OSError where that cannot be seen."""
+    return any(entry.name == "config.json" for entry in folder.iterdir())
+
+
+def _digest(info: ModelInfo, words: bytes) -> str:
+    config = info.config
+    noise = (config.noise_schedule, config.train_steps, config.embedding, config.length_mode)
+    digest = hashlib.sha256("\n".join([*map(str, noise), *info.vocab.words]).encode())
+    digest.update(words)
+    return digest.hexdigest()[:16]
 
 
 def mix(first: Model, second: Model, share: float) -> Model:
@@ -220,6 +355,7 @@ def mix(first: Model, second: Model, share: float) -> Model:
         UsageError: the share is not in [0, 1], or the models differ in shape or vocabulary.
     """
     from dlm_core.diffusion.model import DiffusionLM
+    from dlm_core.diffusion.surroundings import loading
 
     if not 0 <= share <= 1:
         raise UsageError(f"the share is {share}, not between 0 and 1")
@@ -227,14 +363,15 @@ def mix(first: Model, second: Model, share: float) -> Model:
         raise UsageError("the models have different shapes", "compare: dlm models show MODEL")
     if first.vocab.words != second.vocab.words:
         raise UsageError("the models have different vocabularies")
-    net = DiffusionLM(first.info.config, pad=first.vocab.pad, unk=first.vocab.unk)
     other = second.net.state_dict()
-    net.load_state_dict({k: v.lerp(other[k], share) for k, v in first.net.state_dict().items()})
+    with loading():
+        net = DiffusionLM(first.info.config, pad=first.vocab.pad, unk=first.vocab.unk)
+        net.load_state_dict({k: v.lerp(other[k], share) for k, v in first.net.state_dict().items()})
     parts = {"first": first.info.sha256, "second": second.info.sha256, "share": share}
     train = second.info.provenance.get("train")
     return Model(replace(first.info, provenance={"mix": parts, "train": train}), net)
 
 
-def load(name: str = "e2e", device: str = "cpu") -> Model:
+def load(name: str | os.PathLike[str] = "e2e", device: str | torch.device = "cpu") -> Model:
     """Short for `Model.load`."""
     return Model.load(name, device)

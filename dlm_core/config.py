@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,10 +16,47 @@ Objective = Literal["vlb", "simple", "x0_simple"]
 Parametrisation = Literal["x_0", "eps", "mu"]
 
 
-class Settings(BaseModel):
-    """Base of the settings: immutable, unknown keys refused."""
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class SaysWhatIsWrong(ModelMetaclass):
+    """Makes `Class(...)` raise an error of dlm where pydantic finds a value wrong.
+
+    Calling the class is what people do; pydantic's own ways (`model_validate`, `model_copy`,
+    pickle, a field of another model) do not pass here and raise what they always do.
+    """
+
+    if not TYPE_CHECKING:  # to a type checker a class is called as its __init__ says
+
+        def __call__(self, *args: Any, **values: Any) -> Any:
+            """An instance, or an error of dlm."""
+            try:
+                return super().__call__(**self._call_arguments(args, values))
+            except ValidationError as error:
+                raise self._call_error(error) from None
+
+
+class WrongSettingError(UsageError, ValueError):
+    """A setting that cannot be; a ValueError too, as pydantic's own was."""
+
+
+class Settings(BaseModel, metaclass=SaysWhatIsWrong):
+    """Base of the settings: immutable, unknown keys refused, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def _call_arguments(cls, args: tuple[Any, ...], values: dict[str, Any]) -> dict[str, Any]:
+        if args:
+            raise WrongSettingError(f"{cls.__name__}: values are given by name", "steps=50")
+        return values
+
+    @classmethod
+    def _call_error(cls, error: ValidationError) -> UsageError:
+        return WrongSettingError(*cls._first_fault(error, cls.__name__))
 
     @classmethod
     def read(cls, data: dict[str, Any], where: str) -> Self:
@@ -27,12 +64,16 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"]) or "(all)"
-            hint = None
-            if first["type"] == "extra_forbidden":
-                hint = did_you_mean(str(first["loc"][-1]), cls.model_fields)
-            raise UsageError(f"{where}, key '{key}': {first['msg']}", hint) from error
+            raise UsageError(*cls._first_fault(error, where)) from error
+
+    @classmethod
+    def _first_fault(cls, error: ValidationError, where: str) -> tuple[str, str | None]:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(all)"
+        hint = None
+        if first["type"] == "extra_forbidden":
+            hint = did_you_mean(str(first["loc"][-1]), cls.model_fields)
+        return f"{where}, key '{key}': {first['msg']}", hint
 
 
 class ModelConfig(Settings):
@@ -141,6 +182,11 @@ class TrainConfig(Settings):
     eval_examples: int = Field(default=256, gt=0)
     sample_steps: int = Field(default=50, gt=0)
     model: ModelConfig = ModelConfig()
+
+    def with_vocab(self, size: int) -> Self:
+        """The same for a vocabulary of this size."""
+        model = self.model.model_copy(update={"vocab_size": size})
+        return self.model_copy(update={"model": model})
 
 
 class SamplingConfig(Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from dlm_core.control.verdict import Verdict
 
@@ -41,16 +41,21 @@ class Result(BaseModel):
     """1 is the selector's best; None where nothing was selected."""
     score: float | None = None
     """The selector's score, higher is better."""
+    tries: int = 1
+    """How often the text was made until its controls held, or until no further try was asked for
+    (`dlm generate --until-satisfied`)."""
 
     @property
     def verdicts(self) -> dict[str, bool | None]:
         """Spec -> satisfied."""
         return {c.spec: c.satisfied for c in self.controls}
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
-    def satisfied(self) -> bool:
-        """Every control that could be judged holds."""
-        return all(c.satisfied is not False for c in self.controls)
+    def satisfied(self) -> bool | None:
+        """Every control holds; False if one does not, None if one of the others is not judged."""
+        verdicts = [c.satisfied for c in self.controls]
+        return None if None in verdicts and False not in verdicts else all(verdicts)
 
 
 def report(

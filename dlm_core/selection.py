@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from dlm_core.control.parse import parse_kind
 from dlm_core.control.spec import Spec
@@ -20,6 +20,8 @@ class SelectorSpec(Spec):
     A selector scores the candidates of one request; the caller keeps the best. It never sees
     references. Subclasses set `kind` and write `scores`; `check` where it needs something.
     """
+
+    _what: ClassVar[str] = "selector"
 
     def check(self) -> None:
         """Raise MissingError or UsageError for what `scores` would lack, before any sampling."""

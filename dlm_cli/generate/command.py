@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
+from contextlib import redirect_stdout
+from typing import Any
 
 import typer
 
+from dlm_cli.controls import check_heads
+from dlm_cli.files import open_results
 from dlm_cli.generate import options as ask
-from dlm_cli.generate.describe import describe, print_recipe, summarise
+from dlm_cli.generate.answers import Answers
+from dlm_cli.generate.describe import Tally, describe, print_recipe, summarise
 from dlm_cli.generate.job import Job
-from dlm_cli.generate.options import GUIDANCE, SAMPLING, check_files
+from dlm_cli.generate.options import GUIDANCE, SAMPLING, check_options
 from dlm_cli.help import examples
-from dlm_cli.options import Device, Model, PluginFiles
-from dlm_cli.output import open_results, pick_device, print_json, stderr, warn
+from dlm_cli.options import Device, Force, Heads, Model, Output, PluginFiles, Quiet
+from dlm_cli.output import pick_device, print_json, utf8_stdout, warn
 from dlm_cli.requests.item import make_item
 from dlm_cli.requests.recipes import Recipe
-from dlm_core.config import GuidanceConfig, SamplingConfig
 
 EPILOG = examples(
     "dlm generate -n 4 --seed 7",
@@ -25,6 +29,7 @@ EPILOG = examples(
     'dlm generate -c "infill:left=The Mill is,right=near Burger King ." --watch',
     "dlm generate -n 20 -c semantic:food=Japanese --select mbr:utility=bleu --keep 1",
     "dlm generate -c length:12 --dry-run > mine.toml; dlm generate --recipe mine.toml --seed 7",
+    "dlm generate --requests requests.jsonl -o out.jsonl --until-satisfied 5",
     "dlm generate --requests requests.jsonl -o out.jsonl --resume",
 )
 
@@ -32,6 +37,7 @@ EPILOG = examples(
 def command(
     context: typer.Context,
     model: Model = "e2e",
+    head: Heads = None,
     device: Device = "auto",
     batch_size: ask.BatchSize = 64,
     control: ask.Control = None,
@@ -40,6 +46,7 @@ def command(
     plugin: PluginFiles = None,
     select: ask.Select = None,
     keep: ask.Keep = None,
+    until_satisfied: ask.UntilSatisfied = 0,
     recipe: ask.RecipeFile = None,
     requests: ask.Requests = None,
     resume: ask.Resume = False,
@@ -60,7 +67,9 @@ def command(
     guidance_optimizer: ask.GuidanceOptimizer = GUIDANCE.optimizer,
     fluency: ask.Fluency = GUIDANCE.fluency,
     format: ask.Format = "text",
-    output: ask.Output = None,
+    output: Output = None,
+    force: Force = False,
+    quiet: Quiet = False,
     dry_run: ask.DryRun = False,
     watch: ask.Watch = False,
 ) -> None:
@@ -69,77 +78,54 @@ def command(
     Texts go to stdout as soon as their batch (with --select: their request) is done; verdicts,
     progress and warnings go to stderr.
     """
-    check_files(context, requests, resume, output, format)
-    base = context.obj or Recipe()  # of the callback of --recipe
-    sampling = ask.resolve(
-        SamplingConfig, base.sampling, sampler=sampler, steps=steps, eta=eta, spacing=spacing,
-        time_power=time_power, self_conditioning_temperature=self_conditioning_temperature,
-        clamp=clamp, clamp_start=clamp_start, temperature=temperature,
-    )  # fmt: skip
-    steering = ask.resolve(
-        GuidanceConfig, base.guidance, mode=guidance, guidance_steps=guidance_steps,
-        guidance_lr=guidance_lr, optimizer=guidance_optimizer, fluency=fluency,
-    )  # fmt: skip
-    ask.warn_of_idle_options(sampling, steering)
-    specs = (*(control or ()), *(f"not {spec}" for spec in avoid or ()))
-    asked = Recipe(
-        model=model, controls=specs, n=n, seed=ask.read_seed(seed), select=select, keep=keep,
-        verify=verify, plugins=tuple(map(str, plugin or ())), sampling=sampling, guidance=steering,
-    )  # fmt: skip
-    if requests is not None:
-        raise typer.Exit(
-            _answer(asked, requests, output, resume, device, batch_size, dry_run, watch)
-        )
-    _make(asked, output, format, device, batch_size, dry_run, watch)
+    check_options(context)
+    run(ask.read_asked(context), context.params)
 
 
-def _answer(
-    asked: Recipe,
-    requests: str,
-    output: Path | None,
-    resume: bool,
-    device: str,
-    batch_size: int,
-    dry_run: bool,
-    watch: bool,
-) -> int:
-    """Answer a file of requests, or only check it; returns the exit code."""
-    job = Job.of(asked, batch_size)
-    defaults = {"controls": list(asked.controls), "n": asked.n, "seed": asked.seed}
-    defaults |= {"select": asked.select, "keep": asked.keep}
-    return job.answer(
-        requests, defaults, output, resume, "" if dry_run else pick_device(device), watch
-    )
+def run(asked: Recipe, how: dict[str, Any]) -> None:
+    """Do what is asked.
+
+    Args:
+        asked: what the texts depend on.
+        how: the other options, by their parameters' names.
+
+    Raises:
+        typer.Exit: with the code of the worst line of a file of requests.
+    """
+    job = Job.of(asked, how["batch_size"])
+    if how["requests"] is not None:
+        device = "" if how["dry_run"] else pick_device(how["device"])
+        answers = Answers(job, how["requests"], asked, how["watch"])
+        raise typer.Exit(answers.run(how["output"], how["resume"], device))
+    _make(job, asked, how)
 
 
-def _make(
-    asked: Recipe,
-    output: Path | None,
-    format: str,
-    device: str,
-    batch_size: int,
-    dry_run: bool,
-    watch: bool,
-) -> None:
+def _make(job: Job, asked: Recipe, how: dict[str, Any]) -> None:
     """Make the texts of one request, or only say what it comes to."""
-    job = Job.of(asked, batch_size)
-    item = make_item(asked.controls, asked.n, asked.seed, asked.select, asked.keep, job.plugins)
-    lengths = item.controls.check(job.info)
+    with redirect_stdout(sys.stderr):  # what plugins print is no result
+        item = make_item(asked.controls, asked.n, asked.seed, asked.select, asked.keep, job.plugins)
+        lengths = item.controls.check(job.info)
     by_control = item.selector is not None and item.selector.kind == "control"
     if by_control and not (item.controls and asked.verify):
         warn("selector 'control' has nothing to choose by", "-c SPEC, and no --no-verify")
-    if dry_run:
-        request = {"n": asked.n, "seed": asked.seed, "batch_size": batch_size, "device": device}
-        request |= {"select": asked.select, "keep": item.keep}
+    output, format = how["output"], how["format"]
+    if how["dry_run"]:
+        check_heads(item.controls, job.info)
+        request = {"n": asked.n, "seed": asked.seed, "batch_size": how["batch_size"]}
+        request |= {"device": how["device"], "select": asked.select, "keep": item.keep}
+        request |= {"until_satisfied": asked.until_satisfied}
         resolved = describe(job, item.controls, lengths, request)
         if format == "jsonl":
             print_json(resolved)
         else:
-            print_recipe(asked, resolved)
+            print_recipe(asked.anywhere(), resolved)
         return
+    if format == "jsonl":
+        utf8_stdout()
+    device, tally = pick_device(how["device"]), Tally()
     with open_results(output) as results:
-        made = job.make(item, pick_device(device), results, format, watch)
-    if output is not None and results.path is not None:
-        stderr(f"wrote {len(made)} texts to {output}")
+        made = job.make(item, device, results, format, how["watch"])
     if asked.verify and format == "text":
         summarise(item.controls, made)
+    tally.add(made)
+    tally.tell(results.path)

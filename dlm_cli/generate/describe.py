@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from dlm_cli.output import (
-    stderr,
-    warn,
-)
+from dlm_cli.output import stderr
 from dlm_cli.requests.recipes import Recipe
+from dlm_cli.words import spell_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from dlm_cli.generate.job import Job
     from dlm_core.bundle import ModelInfo
@@ -48,21 +49,18 @@ def print_recipe(recipe: Recipe, resolved: dict[str, Any]) -> None:
     print(f"# texts of {lengths['low']} {high} words")
     for term in resolved["controls"]:
         spec = json.dumps(term["spec"], ensure_ascii=False)  # on one line, whatever it holds
-        print(f"# {spec} by {term['plugin']}, head: {term['head']}")
+        head = term["head_digest"] or term["head"]
+        judge = f", judge: {term['judge']}" if term["judge"] else ""
+        print(f"# {spec} by {term['plugin']}, head: {head}{judge}")
     print(recipe.toml(), end="")
 
 
 def _describe_term(term: Term, info: ModelInfo, plugins: Plugins) -> dict[str, Any]:
     from dlm_cli.controls import head_state
+    from dlm_core.generation.signature import head_name
 
     kind = term.spec.kind
     state = head_state(type(term.spec), info)
-    if state == "missing":
-        warn(
-            f"control '{kind}' has no trained head in model '{info.path.name}': "
-            "generating may end with this",
-            f"dlm train control {kind} --model {info.path} --corpus READER:PATH",
-        )
     return {
         "spec": str(term),
         "kind": kind,
@@ -70,6 +68,8 @@ def _describe_term(term: Term, info: ModelInfo, plugins: Plugins) -> dict[str, A
         "weight": term.weight,
         "plugin": plugins.origin("control", kind),
         "head": state,
+        "head_digest": head_name(term.spec, info),
+        "judge": term.spec.judged_by(),
     }
 
 
@@ -91,3 +91,48 @@ def summarise(controls: Controls, made: Sequence[Result]) -> None:
     for reason in reasons:
         if reason:
             stderr(f"hint: not judged: {reason}")
+
+
+class Tally:
+    """Counts what was made, for the line at the end; the clock runs from its making."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self.texts = 0
+        self._satisfied: Counter[bool | None] = Counter()
+        self._failed: Counter[str] = Counter()
+        """Texts of which a control of this kind does not hold."""
+
+    def add(self, made: Sequence[Result]) -> None:
+        """Count texts that were written."""
+        self.texts += len(made)
+        for result in made:
+            if result.controls:
+                self._satisfied[result.satisfied] += 1
+            kinds = {
+                report.spec.removeprefix("not ").partition(":")[0].partition("@")[0]
+                for report in result.controls
+                if report.satisfied is False
+            }
+            self._failed.update(kinds)
+
+    def tell(self, path: Path | None, requests: int | None = None, others: str = "") -> None:
+        """`200 texts of 200 requests in 1 min 40 s; 183 satisfied, 17 not: pos 12, semantic 5`."""
+        line = _counted(self.texts, "text")
+        line += "" if requests is None else f" of {_counted(requests, 'request')}"
+        line += f" in {spell_time(time.monotonic() - self._start)}"
+        line += "" if path is None else f", written to {path}"
+        judged = self._satisfied[True] + self._satisfied[False]
+        if judged:
+            counts = [f"{self._satisfied[True]} satisfied"]
+            if self._satisfied[False]:
+                kinds = ", ".join(f"{kind} {n}" for kind, n in self._failed.most_common())
+                counts.append(f"{self._satisfied[False]} not: {kinds}")
+            line += f"; {', '.join(counts)}"
+        if self._satisfied[None]:
+            line += f"; {self._satisfied[None]} not judged"
+        stderr(line + others)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")

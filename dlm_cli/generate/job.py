@@ -1,25 +1,20 @@
-"""Running what is asked: texts of one request, or of a file of them."""
+"""Running what is asked: how texts are made, and those of one request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dlm_cli.files import ResultFile
 from dlm_cli.generate.watch import Watch
-from dlm_cli.output import (
-    ResultFile,
-    open_results,
-    progress_bar,
-    stderr,
-)
-from dlm_cli.requests.item import Item, make_item
-from dlm_cli.requests.lines import Line, Reader, chunks, open_lines, rows
+from dlm_cli.options import read_heads
+from dlm_cli.output import progress_bar, stderr
+from dlm_cli.requests.item import Item, digest
 from dlm_cli.requests.recipes import Recipe
-from dlm_cli.requests.resume import Written
+from dlm_cli.words import one_line
 from dlm_core.config import GuidanceConfig, SamplingConfig
 
 if TYPE_CHECKING:
@@ -27,7 +22,7 @@ if TYPE_CHECKING:
 
     from dlm_core.bundle import Model as LoadedModel
     from dlm_core.bundle import ModelInfo
-    from dlm_core.errors import DLMError
+    from dlm_core.generation.prepare import Request
     from dlm_core.plugins.registry import Plugins
     from dlm_core.results import Result
 
@@ -42,6 +37,8 @@ class Job:
     sampling: SamplingConfig
     guidance: GuidanceConfig
     verify: bool
+    tries: int
+    """How often a text that fails is made again."""
     plugins: Plugins
 
     @classmethod
@@ -51,18 +48,32 @@ class Job:
         from dlm_core.bundle import ModelInfo
 
         plugins = load([Path(name) for name in asked.plugins])
-        info = ModelInfo.read(asked.model)
-        settings = (asked.sampling, asked.guidance, asked.verify)
+        info = ModelInfo.read(asked.model).with_heads(read_heads(asked.heads))
+        settings = (asked.sampling, asked.guidance, asked.verify, asked.until_satisfied)
         return cls(asked.model, info, batch_size, *settings, plugins)
 
+    def load(self, device: str) -> LoadedModel:
+        """The model, with the heads that were named."""
+        from dlm_core.bundle import Model
+
+        return Model.load(self.model, device, self.info.head_places)
+
+    @property
+    def settings(self) -> str:
+        """A digest of what the texts of every request depend on."""
+        sampling, guidance = self.sampling.model_dump(), self.guidance.model_dump()
+        heads = {kind: str(place.absolute()) for kind, place in self.info.head_places.items()}
+        parts = [self.info.sha256, sampling, guidance, self.verify, self.tries]
+        return digest([*parts, heads] if heads else parts)
+
     def _batches(
-        self, model: LoadedModel, items: Sequence[Item], **options: Any
+        self, model: LoadedModel, requests: Sequence[Request], **options: Any
     ) -> Iterator[list[tuple[int, Result]]]:
         from dlm_core.generation.generate import generate_batches
 
         return generate_batches(
             model,
-            [item.request for item in items],
+            requests,
             sampling=self.sampling,
             guidance=self.guidance,
             batch_size=self.batch_size,
@@ -70,6 +81,41 @@ class Job:
             plugins=self.plugins,
             **options,
         )
+
+    def texts(
+        self,
+        model: LoadedModel,
+        items: Sequence[Item],
+        progress: Callable[[int, int], None] | None = None,
+        on_step: Watch | None = None,
+    ) -> Iterator[list[tuple[int, Result]]]:
+        """Batches of (index of the item, text), each text made again until its controls hold."""
+        for batch in self._batches(
+            model, [item.request for item in items], progress=progress, on_step=on_step
+        ):
+            yield self._again(model, items, batch) if self.tries else batch
+
+    def _again(
+        self, model: LoadedModel, items: Sequence[Item], batch: list[tuple[int, Result]]
+    ) -> list[tuple[int, Result]]:
+        """Make texts that fail anew, the k-th time with the seed k * n further on.
+
+        So no two texts of a request ever share a seed, and each depends on its own alone.
+        """
+        from dlm_core.generation.prepare import Request
+
+        last = list(batch)
+        for number in range(1, self.tries + 1):
+            failed = [k for k, (_, result) in enumerate(last) if result.satisfied is False]
+            requests = []
+            for k in failed:
+                item, first = items[batch[k][0]], batch[k][1].seed
+                requests.append(Request(item.controls, 1, first + number * item.n))
+            for made in self._batches(model, requests) if requests else ():
+                for place, result in made:
+                    k = failed[place]
+                    last[k] = batch[k][0], result.model_copy(update={"tries": number + 1})
+        return last
 
     def make(
         self, item: Item, device: str, out: ResultFile, format: str, watch: bool
@@ -79,19 +125,17 @@ class Job:
         Returns:
             what was written.
         """
-        from dlm_core.bundle import Model
-
         steps, n = self.sampling.steps, item.n
         made: list[Result] = []
         candidates: list[Result] = []
         try:
-            loaded = Model.load(self.model, device)
+            loaded = self.load(device)
             with progress_bar("sampling", -(-n // self.batch_size) * steps, hidden=watch) as bar:
-                for batch in self._batches(
+                for batch in self.texts(
                     loaded,
                     [item],
-                    progress=lambda done, _: bar.update(done - bar.n),
-                    on_step=Watch(steps) if watch else None,
+                    lambda done, _: bar.update(done - bar.n),
+                    Watch(steps) if watch else None,
                 ):
                     results = [result for _, result in batch]
                     bar.clear()
@@ -110,95 +154,6 @@ class Job:
             raise typer.Exit(130) from None
         return made
 
-    def answer(
-        self,
-        name: str,
-        defaults: dict[str, Any],
-        output: Path | None,
-        resume: bool,
-        device: str,
-        watch: bool,
-    ) -> int:
-        """Make the texts of a file of requests, in order; without a device only check them.
-
-        Returns:
-            the exit code: of the worst line.
-        """
-        from dlm_core.bundle import Model
-        from dlm_core.generation.prepare import prepare
-
-        loaded = Model.load(self.model, device) if device else None
-
-        def parse(line: Line) -> Item:
-            item = make_item(
-                line.controls, line.n, line.seed, line.select, line.keep, self.plugins, line.id
-            )
-            if loaded is None:
-                item.controls.check(self.info)
-            else:
-                prepare(loaded, item.request, self.plugins)
-            return item
-
-        written = Written(output) if resume and output is not None else None
-        reader = Reader(name, defaults, parse)
-        if written is not None:
-            reader.done, reader.incomplete = written.texts, written.drop
-        with open_lines(name, "option '--requests'") as lines:
-            items = reader.items(lines)
-            if loaded is None:
-                stderr(f"{sum(1 for _ in items)} requests are well formed" + reader.summary())
-                return reader.worst
-            on_step = Watch(self.sampling.steps) if watch else None
-            with open_results(output, append=resume) as out:
-                try:
-                    with progress_bar("requests", None, hidden=watch) as bar:
-                        for item, results in chain.from_iterable(
-                            self._answers(loaded, chunk, on_step, reader.failed)
-                            for chunk in chunks(items, self.batch_size)
-                        ):
-                            bar.clear()
-                            if written is not None:
-                                written.appended()
-                            out.write(rows(item, results))
-                            bar.update()
-                except KeyboardInterrupt:
-                    done = f"{out.lines} texts of {out.writes} requests"
-                    stderr(f"stopped: {done} are written" + reader.summary())
-                    raise typer.Exit(130) from None
-        if output is not None or reader.failures:
-            place = f" to {output}" if output is not None else ""
-            stderr(f"wrote {out.lines} texts of {out.writes} requests{place}" + reader.summary())
-        return reader.worst
-
-    def _answers(
-        self,
-        model: LoadedModel,
-        items: Sequence[Item],
-        on_step: Watch | None,
-        failed: Callable[[Item, DLMError], None],
-    ) -> Iterator[tuple[Item, list[Result]]]:
-        """Each request with what is kept of it, as soon as its last text is made.
-
-        Where one fails, those not answered yet are made one by one: their texts are the same.
-        """
-        from dlm_core.errors import DLMError
-
-        todo = 0
-        candidates: list[list[Result]] = [[] for _ in items]
-        try:
-            for batch in self._batches(model, items, on_step=on_step):
-                for index, result in batch:
-                    candidates[index].append(result)
-                while todo < len(items) and len(candidates[todo]) == items[todo].n:
-                    yield items[todo], items[todo].choose(candidates[todo], self.plugins)
-                    todo += 1
-        except DLMError as error:
-            if len(items) == 1:
-                failed(items[0], error)
-                return
-            for item in items[todo:]:
-                yield from self._answers(model, [item], on_step, failed)
-
 
 def _line(result: Result, format: str) -> str:
-    return result.text if format == "text" else result.model_dump_json()
+    return one_line(result.text) if format == "text" else result.model_dump_json()

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from dlm_cli.output import (
-    stderr,
-    warn,
-)
-from dlm_cli.requests.recipes import FLAGS, take_recipe
+from dlm_cli import completion
+from dlm_cli.files import check_output, expand
+from dlm_cli.output import stderr, warn
+from dlm_cli.requests.recipes import FLAGS, MAX_TRIES, Recipe, take_recipe
 from dlm_core.config import GuidanceConfig, SamplingConfig, Settings
 
-if TYPE_CHECKING:
-    pass
-
+FLAGS_BACK = {option: name for name, option in FLAGS.items()}
+_TYPED = "COMMANDLINE"
 SAMPLING, GUIDANCE = SamplingConfig(), GuidanceConfig()
 _S = TypeVar("_S", bound=Settings)
 
@@ -38,6 +36,7 @@ Control = Annotated[
         metavar="SPEC",
         help="What the text must satisfy, KIND:BODY[@WEIGHT]; repeat to compose. "
         "'dlm controls list' shows them.".replace("[", "\\["),
+        autocompletion=completion.specs,
         rich_help_panel="Controls",
     ),
 ]
@@ -48,6 +47,7 @@ Avoid = Annotated[
         metavar="SPEC",
         help="What the text must not satisfy, short for -c 'not SPEC'; where a control "
         "has a contrary.",
+        autocompletion=completion.specs,
         rich_help_panel="Controls",
     ),
 ]
@@ -67,6 +67,7 @@ Select = Annotated[
         "-s",
         metavar="SPEC",
         help="Make -n candidates and keep the best; 'dlm selectors list' shows how.",
+        autocompletion=completion.selectors,
         rich_help_panel="Selection",
     ),
 ]
@@ -76,6 +77,17 @@ Keep = Annotated[
         metavar="INT",
         min=1,
         help="How many to keep, best first: 1 unless given; as many as -n to rank them all.",
+        rich_help_panel="Selection",
+    ),
+]
+UntilSatisfied = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        max=MAX_TRIES,
+        help="Make a text that a control does not hold of again, with further seeds, up to N "
+        "times; 'tries' in the JSON says how often.",
         rich_help_panel="Selection",
     ),
 ]
@@ -95,6 +107,7 @@ Requests = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|-",
+        callback=expand,
         help='JSONL of many requests, {"id": 1, "controls": \\["length:12"]}; '
         "keys left out are taken from the options. Gives JSONL.",
         rich_help_panel="Files",
@@ -227,16 +240,6 @@ Format = Annotated[
         rich_help_panel="Output",
     ),
 ]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="Write results here, not to stdout.",
-        rich_help_panel="Output",
-    ),
-]
 DryRun = Annotated[
     bool,
     typer.Option(
@@ -279,14 +282,15 @@ def read_seed(value: str) -> int:
         ) from error
 
 
-def resolve(cls: type[_S], base: _S, **options: Any) -> _S:
+def _resolve(cls: type[_S], base: _S, options: dict[str, Any]) -> _S:
     """Validate options, over those of a recipe, as settings; the error names the option."""
     from pydantic import ValidationError
 
     from dlm_core.errors import UsageError
 
+    own = {name: options[name] for name in cls.model_fields if name in options}
     try:
-        return cls.model_validate(base.model_dump() | options)
+        return cls.model_validate(base.model_dump() | own)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
@@ -312,20 +316,48 @@ def warn_of_idle_options(sampling: SamplingConfig, guidance: GuidanceConfig) -> 
             warn(f"option '--{flag}' has no effect without {needed}")
 
 
-def check_files(
-    context: typer.Context,
-    requests: str | None,
-    resume: bool,
-    output: Path | None,
-    format: str,
-) -> None:
-    """Refuse options that exclude each other."""
+def check_options(context: typer.Context) -> None:
+    """Refuse options that exclude each other, and an output that would lose something."""
     from dlm_core.errors import UsageError
 
+    asked = context.params
+    requests, output, resume = asked["requests"], asked["output"], asked["resume"]
     if resume and (requests is None or output is None or str(output) == "-"):
         raise UsageError(
             "option '--resume' goes on with a file", "--requests FILE -o FILE --resume"
         )
+    if resume and asked["force"]:
+        raise UsageError(
+            "options '--resume' and '--force' exclude each other",
+            "--resume keeps what FILE has, --force writes it anew",
+        )
     source = context.get_parameter_source("format")
-    if requests is not None and format == "text" and source and source.name == "COMMANDLINE":
+    if requests is not None and asked["format"] == "text" and source and source.name == _TYPED:
         raise UsageError("option '--requests' gives JSONL only", "leave out --format text")
+    if asked["until_satisfied"] and not asked["verify"]:
+        raise UsageError("option '--until-satisfied' needs verdicts", "leave out --no-verify")
+    inputs = [("--requests", requests), ("--recipe", asked["recipe"])]
+    inputs += [("--plugin", path) for path in asked["plugin"] or ()]
+    if not asked["dry_run"]:
+        check_output(output, inputs, asked["force"], resume)
+
+
+def read_asked(context: typer.Context) -> Recipe:
+    """The options, over the recipe's keys, as a recipe."""
+    given = context.params
+    base = context.obj or Recipe()  # of the callback of --recipe
+    # `eta` of the settings is the option `--eta`, `mode` is `--guidance`
+    options = {FLAGS_BACK.get(name, name): value for name, value in given.items()}
+    sampling = _resolve(SamplingConfig, base.sampling, options)
+    guidance = _resolve(GuidanceConfig, base.guidance, options)
+    warn_of_idle_options(sampling, guidance)
+    keys = ("model", "n", "select", "keep", "verify", "until_satisfied")
+    return Recipe(
+        controls=(*(given["control"] or ()), *(f"not {spec}" for spec in given["avoid"] or ())),
+        seed=read_seed(given["seed"]),
+        plugins=tuple(map(str, given["plugin"] or ())),
+        heads=tuple(given["head"] or ()),
+        sampling=sampling,
+        guidance=guidance,
+        **{key: given[key] for key in keys},
+    )

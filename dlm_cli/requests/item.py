@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from pydantic import StrictInt, StrictStr
+from typing import TYPE_CHECKING, Any
 
 from dlm_core.errors import UsageError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dlm_core.results import Result
     from dlm_core.selection import SelectorSpec
 
-Id = StrictInt | StrictStr
+Id = int | str
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Item:
     selector: SelectorSpec | None
     keep: int
     id: Id | None = None
+    meta: dict[str, Any] | None = None
 
     @property
     def request(self) -> Request:
@@ -37,6 +38,13 @@ class Item:
         from dlm_core.generation.prepare import Request
 
         return Request(self.controls, self.n, self.seed)
+
+    @property
+    def digest(self) -> str:
+        """Of all that was asked: two requests with the same differ in nothing but their id."""
+        select = None if self.selector is None else str(self.selector)
+        specs = [str(term) for term in self.controls.terms]
+        return digest([specs, self.n, self.seed, select, self.keep, self.meta])
 
     def choose(self, candidates: Sequence[Result], plugins: Plugins) -> list[Result]:
         """What is written of the candidates."""
@@ -48,6 +56,20 @@ class Item:
         return select(self.selector, candidates, self.keep, owner=owner)
 
 
+def digest(value: Any) -> str:
+    """Sixteen hexadecimal digits of what JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def own_seed(run: int, id: Id) -> int:
+    """The seed of a request that names none: a function of the run's seed and its id alone.
+
+    Below 2^48, so that any program reads it as it is, and wide enough that the seeds of two
+    requests do not meet.
+    """
+    return int(hashlib.sha256(f"{run}:{json.dumps(id)}".encode()).hexdigest()[:12], 16)
+
+
 def make_item(
     controls: Sequence[str],
     n: int,
@@ -56,6 +78,7 @@ def make_item(
     keep: int | None,
     plugins: Plugins,
     id: Id | None = None,
+    meta: dict[str, Any] | None = None,
 ) -> Item:
     """Parse the specs of a request.
 
@@ -72,9 +95,9 @@ def make_item(
     if chosen is None:
         if keep is not None:
             raise UsageError("'keep' has no effect without 'select'", "select: control, mbr, ...")
-        return Item(Controls(terms), n, seed, None, n, id)
+        return Item(Controls(terms), n, seed, None, n, id, meta)
     check_selector(chosen, plugins.origin("selector", chosen.kind))
     keep = keep or (n if chosen.kind == "none" else 1)
     if keep > n:
         raise UsageError(f"cannot keep {keep} of {n} candidates", f"keep at most {n}")
-    return Item(Controls(terms), n, seed, chosen, keep, id)
+    return Item(Controls(terms), n, seed, chosen, keep, id, meta)

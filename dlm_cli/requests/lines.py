@@ -3,53 +3,50 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from dlm_cli.files import MAX_LINE, open_lines
 from dlm_cli.output import tell_error
-from dlm_cli.requests.item import Id, Item
-from dlm_cli.requests.recipes import validate
+from dlm_cli.requests.item import Id, Item, own_seed
+from dlm_cli.requests.recipes import MAX_CONTROLS, Integer, Specs, validate
 from dlm_core.config import Settings
-from dlm_core.errors import DLMError, MissingError, UsageError
+from dlm_core.errors import DLMError, UsageError
+from dlm_core.text import load_json
 
 if TYPE_CHECKING:
+    from dlm_cli.requests.resume import Written
     from dlm_core.results import Result
+
+MAX_TEXTS = 100_000
+"""Of one request: its candidates are kept in memory."""
+
+
+def _id(value: Any) -> Any:
+    """A string or an integer, also as a data frame writes it (5.0)."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"must be a string or an integer, not {json.dumps(value)[:40]}")
+    return value
 
 
 class Line(Settings):
     """The keys of a request; one that is left out is taken from the command line or the recipe."""
 
-    id: Id
-    controls: tuple[str, ...] = ()
-    n: int = Field(ge=1)
-    seed: int
+    id: Annotated[Id, BeforeValidator(_id)]
+    controls: Specs = Field(default=(), max_length=MAX_CONTROLS)
+    n: Integer = Field(ge=1, le=MAX_TEXTS)
+    seed: Integer | None = Field(default=None, ge=-(2**63), lt=2**63)
+    """Its own, of the run's seed and the id, if omitted."""
     select: str | None = None
-    keep: int | None = Field(default=None, ge=1)
-
-
-@contextmanager
-def open_lines(name: str, option: str) -> Iterator[Iterable[bytes]]:
-    """The lines of a file, undecoded, so that a wrong byte spoils its own line; `-` is stdin.
-
-    Raises:
-        MissingError: the file cannot be opened.
-    """
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    with ExitStack() as stack:
-        try:
-            stream = stack.enter_context(Path(name).open("rb"))
-        except OSError as error:
-            reason = error.strerror or error
-            raise MissingError(f"{option}: cannot read {name} ({reason})") from error
-        yield stream
+    keep: Integer | None = Field(default=None, ge=1)
+    meta: dict[str, Any] | None = None
+    """The caller's own, given back in each row."""
 
 
 @dataclass
@@ -59,15 +56,16 @@ class Reader:
     Args:
         name: the file, for messages.
         defaults: keys a line may leave out.
+        seed: the run's.
         parse: a line's keys to a checked item.
-        done: how many texts each id has in the output already.
+        written: what the output has already.
     """
 
     name: str
     defaults: dict[str, Any]
+    seed: int
     parse: Callable[[Line], Item]
-    done: dict[Id, int] = field(default_factory=dict)
-    incomplete: Callable[[Id], None] = lambda _: None
+    written: Written | None = None
     numbers: dict[Id, int] = field(default_factory=dict)
     """Id -> number of its line, of the lines read so far."""
     worst: int = 0
@@ -76,53 +74,80 @@ class Reader:
 
     def items(self, lines: Iterable[bytes]) -> Iterator[Item]:
         """The good requests that are still to be made."""
-        for number, line in enumerate(lines, start=1):
-            try:
-                item = self._item(line, number) if line.strip() else None
-            except DLMError as error:
-                self._tell(error, f"line {number}")
-            else:
-                if item is not None:
-                    yield item
+        number = 0
+        try:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    item = self._item(line, number) if line.strip() else None
+                except Exception as error:
+                    self._tell(error, f"line {number}")
+                else:
+                    if item is not None:
+                        yield item
+        except DLMError as error:  # the file itself cannot be read on
+            self._tell(error, f"line {number + 1}")
 
-    def failed(self, item: Item, error: DLMError) -> None:
+    def failed(self, item: Item, error: Exception) -> None:
         """A request that was well formed could not be answered."""
         if item.id is not None:
             self._tell(error, f"line {self.numbers[item.id]}, id {json.dumps(item.id)}")
 
-    def summary(self) -> str:
-        """What became of the other lines, to be put behind a message."""
-        there = f"; there already: {self.skipped}" if self.skipped else ""
-        return there + (f"; failed: {self.failures}" if self.failures else "")
-
-    def _tell(self, error: DLMError, place: str) -> None:
+    def _tell(self, error: Exception, place: str) -> None:
         file = "stdin" if self.name == "-" else self.name
-        tell_error(f"{file}, {place}: {error.message}", error.hint)
+        told = as_dlm_error(error)
+        tell_error(f"{file}, {place}: {told.message}", told.hint)
         self.failures += 1
-        self.worst = max(self.worst, error.exit_code)
+        self.worst = max(self.worst, told.exit_code)
 
     def _item(self, line: bytes, number: int) -> Item | None:
-        try:
-            data = json.loads(line)
-        except ValueError as error:
-            raise UsageError(f"not JSON: {error}") from error
-        if not isinstance(data, dict):
-            raise UsageError("expected a JSON object", '{"id": 1, "controls": ["length:12"]}')
-        request: Line = validate(Line, self.defaults | data, "request")
+        request = validate(Line, self.defaults | self._data(line), "request")
         first = self.numbers.setdefault(request.id, number)
         if first != number:
             raise UsageError(
                 f"id {json.dumps(request.id)} is that of line {first} already",
                 "give each request its own id",
             )
+        if request.seed is None:
+            request = request.model_copy(update={"seed": own_seed(self.seed, request.id)})
         item = self.parse(request)
-        texts = self.done.get(request.id, 0)
-        if texts == item.keep:
+        if self.written is not None and self.written.has(item):
             self.skipped += 1
             return None
-        if texts:
-            self.incomplete(request.id)
         return item
+
+    @staticmethod
+    def _data(line: bytes) -> dict[str, Any]:
+        if len(line) > MAX_LINE:
+            raise UsageError(f"the line is longer than {MAX_LINE:,} bytes", "one request a line")
+        try:
+            data = load_json(line)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        if not isinstance(data, dict):
+            raise UsageError("expected a JSON object", '{"id": 1, "controls": ["length:12"]}')
+        return data
+
+
+def as_dlm_error(error: Exception) -> DLMError:
+    """Any exception as one that is told in a line."""
+    if isinstance(error, DLMError):
+        return error
+    text = str(error).strip().splitlines()
+    hint = "DLM_DEBUG=1 shows the traceback"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        hint = "a smaller --batch-size or n needs less memory"
+    return DLMError(f"{type(error).__name__}: {text[0] if text else 'no message'}", hint)
+
+
+def count_lines(name: str) -> int | None:
+    """How many requests a file has at most; None for what can be read only once."""
+    if not Path(name).is_file():
+        return None
+    with open_lines(name, "option '--requests'") as lines:
+        try:
+            return sum(1 for line in lines if line.strip())
+        except DLMError:  # damaged: told when it is met
+            return None
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -142,9 +167,15 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def rows(item: Item, results: Sequence[Result]) -> list[str]:
-    """A request's lines of output."""
+def rows(item: Item, results: Sequence[Result], settings: str) -> list[str]:
+    """A request's lines of output.
+
+    `request` is what `--resume` compares: a digest of what was asked and one of the settings, how
+    many texts there are, and the seed, which the request need not name.
+    """
+    head: dict[str, Any] = {"id": item.id} | ({} if item.meta is None else {"meta": item.meta})
+    record = {"digest": item.digest, "settings": settings, "seed": item.seed, "texts": len(results)}
     return [
-        json.dumps({"id": item.id, **result.model_dump(mode="json")}, ensure_ascii=False)
-        for result in results
+        json.dumps(head | r.model_dump(mode="json") | {"request": record}, ensure_ascii=False)
+        for r in results
     ]

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Device, Model, PluginFiles
 from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
+from dlm_core.commands import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dlm_core.bundle import Model as LoadedModel
+    from dlm_core.bundle import ModelInfo
     from dlm_core.control.compose import ControlSpec
     from dlm_core.corpora import Example
+    from dlm_core.plugins.registry import Plugins
 
 
 EPILOG = examples(
-    "dlm train control semantic --model e2e --corpus e2e:train.csv.gz",
+    "dlm models copy e2e mine; dlm train control semantic --model mine --corpus e2e:train.csv.gz",
     "dlm train control pos --model runs/mine --corpus text:mine.txt --steps 500",
-    "dlm train control classify --data labelled.jsonl --name friendly",
-    "dlm train control tree --corpus e2e:train.csv.gz --parser PATH --trees parses.jsonl",
+    "dlm train control classify --model mine --data labelled.jsonl --name friendly",
+    "dlm train control tree --corpus e2e:train.csv.gz --parser PATH --out heads/tree",
 )
 KindOption = Annotated[str, typer.Argument(metavar="KIND", help="A control with a head to train.")]
 CorpusOption = Annotated[
@@ -42,6 +47,7 @@ DataOption = Annotated[
     typer.Option(
         metavar="FILE",
         help='JSONL of {"text": ..., "label": ...}, short for --corpus labelled:FILE.',
+        callback=expand,
         rich_help_panel="Data",
     ),
 ]
@@ -59,6 +65,7 @@ TreesOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="JSONL that keeps the parses (tree): what it holds is not parsed again.",
+        callback=expand,
         rich_help_panel="Data",
     ),
 ]
@@ -77,6 +84,7 @@ OutOption = Annotated[
         help="Folder for the head; controls/KIND[/NAME] in the model's folder if omitted.".replace(
             "[", "\\["
         ),
+        callback=expand,
         rich_help_panel="Output",
     ),
 ]
@@ -92,6 +100,14 @@ SeedOption = Annotated[
 ]
 
 
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", metavar="", help="Replace a head that is there.", rich_help_panel="Output"
+    ),
+]
+
+
 def train_control(
     kind: KindOption,
     corpus: CorpusOption = None,
@@ -103,43 +119,114 @@ def train_control(
     out: OutOption = None,
     steps: StepsOption = None,
     seed: SeedOption = None,
+    force: ForceOption = False,
     device: Device = "auto",
     plugin: PluginFiles = None,
 ) -> None:
-    """Train the head of a control on a corpus and store it in the model's bundle."""
-    from dlm_cli.controls import trainable
+    """Train the head of a control on a corpus and store it in the model's bundle.
+
+    A model that ships with dlm is not written into: copy it ('dlm models copy e2e mine'), or give
+    the head a folder with --out and name it with 'dlm generate --head KIND=DIR'.
+    """
     from dlm_cli.plugins.loading import find_control, load
+    from dlm_core.bundle import Model as LoadedModel
     from dlm_core.bundle import ModelInfo
     from dlm_core.corpora import read_corpus
     from dlm_core.errors import UsageError
 
     plugins = load(plugin)
     cls = find_control(plugins, kind)
-    if not trainable(cls):
-        others = sorted(k for k, other in plugins.controls.items() if trainable(other))
-        raise UsageError(
-            f"control '{kind}' has no head to train: it works with any model as it is",
-            f"controls with a head: {', '.join(others)}",
-        )
+    _check_trainable(cls, plugins)
     if (corpus is None) == (data is None):
         raise UsageError("expected either option '--corpus' or option '--data'", "--data FILE")
     _check_name(cls, name, out)
     options = {"steps": steps, "seed": seed, "parser": parser, "trees": trees}
-    chosen = {name: value for name, value in options.items() if value is not None}
+    chosen = {option: value for option, value in options.items() if value is not None}
     _check_options(cls, chosen)
-    folder = out or ModelInfo.read(model).head_path(f"{kind}/{name}" if name else kind)
-    require_folder(folder, "--out")
-    examples_ = read_corpus(corpus or f"labelled:{data}", plugins.corpora)
-
-    from dlm_core.bundle import Model as LoadedModel
-
+    info = ModelInfo.read(model)
+    folder = _folder(cls, info, name, out, force)
+    source = corpus or f"labelled:{data}"
+    examples_ = read_corpus(source, plugins.corpora)
+    _tell_data(info, examples_, source)
     loaded = LoadedModel.load(model, pick_device(device))
     figures = _train_head(cls, loaded, examples_, folder, plugins.origin("control", kind), chosen)
-    for name, value in figures.items():
-        stderr(f"{name}: {value:.4f}")
+    _tell(cls, loaded, folder, name, out, figures)
+
+
+def _check_trainable(cls: type[ControlSpec], plugins: Plugins) -> None:
+    from dlm_cli.controls import head_kind, trainable
+    from dlm_core.errors import UsageError
+
+    if trainable(cls):
+        return
+    needed = head_kind(cls)
+    if needed:
+        raise UsageError(
+            f"control '{cls.kind}' has no head of its own: it needs that of '{needed}'",
+            command("train", "control", needed),
+        )
+    others = sorted(k for k, other in plugins.controls.items() if trainable(other))
+    raise UsageError(
+        f"control '{cls.kind}' has no head to train: it works with any model as it is",
+        f"controls with a head: {', '.join(others)}",
+    )
+
+
+def _folder(
+    cls: type[ControlSpec], info: ModelInfo, name: str | None, out: Path | None, force: bool
+) -> Path:
+    """Where the head goes: never into what ships with dlm, nor over another head unasked."""
+    from dlm_core.errors import UsageError
+
+    if out is None and info.embedded:
+        copy = command("models", "copy", info.name, f"my-{info.name}")
+        raise UsageError(
+            f"model '{info.name}' ships with dlm: a head of yours cannot go into it",
+            f"copy it first: {copy}; then --model my-{info.name}; or choose a folder: --out DIR",
+        )
+    folder = out or info.head_path(f"{cls.kind}/{name}" if name else cls.kind)
+    if (folder / "config.json").exists() and not force:
+        raise UsageError(
+            f"{folder} holds a trained head", "replace it with --force, or choose --out DIR"
+        )
+    require_folder(folder, "--out")
+    return folder
+
+
+def _tell_data(info: ModelInfo, corpus: Sequence[Example], source: str) -> None:
+    """What the model will see of the corpus, before anything is learnt from it."""
+    from dlm_core.data_check import check_data
+
+    texts = [example.text for example in corpus]
+    report = check_data(texts, vocab=info.vocab, max_words=info.max_words, source=source)
+    for line in report.lines():
+        stderr(line)
+
+
+def _tell(
+    cls: type[ControlSpec],
+    model: LoadedModel,
+    folder: Path,
+    name: str | None,
+    out: Path | None,
+    figures: dict[str, float],
+) -> None:
+    """The figures, and what to type to use the head."""
+    from dlm_core.heads import read_config
+
+    for figure, value in figures.items():
+        measured = math.isfinite(value)
+        stderr(f"{figure}: {value:.4f}" if measured else f"{figure}: not measured, too few texts")
     stderr(f"wrote {folder}")
+    words: list[object] = ["generate", "-m", model.info.name]
     if cls.named_heads:
-        stderr(f"use it: -c '{kind}:{name if out is None else folder}=...'")
+        labels = read_config(folder).get("labels") or ["LABEL"]
+        place = f"./{folder}" if "/" not in str(folder) else str(folder)
+        words += ["-c", f"{cls.kind}:{name if out is None else place}={labels[0]}"]
+    else:
+        words += ["-c", cls.examples[0] if cls.examples else f"{cls.kind}:..."]
+        words += [] if out is None else ["--head", f"{cls.kind}={folder}"]
+    stderr(f"use it: {command(*words)}")
 
 
 def _check_name(cls: type[ControlSpec], name: str | None, out: Path | None) -> None:
@@ -179,6 +266,7 @@ def _train_head(
     options: dict[str, Any],
 ) -> dict[str, float]:
     from dlm_core.errors import DLMError, PluginError
+    from dlm_core.heads import stamp
 
     with progress_bar(f"training {cls.kind}", options.get("steps", 0)) as bar:
 
@@ -189,7 +277,9 @@ def _train_head(
                 bar.set_postfix(loss=f"{loss:.3f}")
 
         try:
-            return cls.train(model, corpus, out, on_step=on_step, **options)
+            figures = cls.train(model, corpus, out, on_step=on_step, **options)
+            stamp(out, model.digest)
+            return figures
         except DLMError:
             raise
         except Exception as error:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlm_core import heads
+from dlm_core.commands import command
 from dlm_core.errors import MissingError
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
-
-TRAIN = "dlm train control classify --data labelled.jsonl --name NAME"
 
 
 def digest(info: ModelInfo) -> str:
@@ -20,17 +19,21 @@ def digest(info: ModelInfo) -> str:
     return hashlib.sha256("\n".join(info.vocab.words).encode()).hexdigest()[:16]
 
 
+def train_command(info: ModelInfo, name: str) -> str:
+    """What to type for a classifier: NAME of the model's own, or a folder."""
+    if "/" not in name:
+        return info.train_command("classify", name)
+    data = ("--data", "labelled.jsonl", "--out", name)
+    return command("train", "control", "classify", "--model", info.name or info.path, *data)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a classifier.
 
     Raises:
-        MissingError: it is missing, or none of a classifier.
+        MissingError: it is missing, may not be read, or is none of a classifier.
     """
-    path = folder / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if not {"labels", "vocabulary", "reader", "judge"} <= set(config):
-            raise ValueError("not the head of a classifier")
-    except (OSError, ValueError) as error:
-        raise MissingError(f"{path}: {error}", TRAIN) from error
+    config = heads.read_config(folder)
+    if not {"labels", "vocabulary", "reader", "judge"} <= set(config):
+        raise MissingError(f"{folder / 'config.json'}: not the head of a classifier")
     return config

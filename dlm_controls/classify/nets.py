@@ -17,7 +17,6 @@ Shapes: B batch, L positions, V vocabulary, S states, K labels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +28,11 @@ from torch import Tensor, nn
 from dlm_controls.classify.head import read_config
 from dlm_core.bundle import read_weights
 from dlm_core.control.protocol import BuildContext
+from dlm_core.diffusion.surroundings import loading, usual_torch
 from dlm_core.errors import MissingError
+from dlm_core.heads import fill
+from dlm_core.text import load_json
+from dlm_core.weights import read_file
 
 if TYPE_CHECKING:
     pass
@@ -103,6 +106,7 @@ class Judge(nn.Module):
         )
         return self.out(self.dropout(h.amax(1)))  # type: ignore[no-any-return]
 
+    @usual_torch()
     @torch.no_grad()
     def verdict(self, text: str) -> tuple[str, float]:
         """The likeliest label of a text, and its probability."""
@@ -112,34 +116,36 @@ class Judge(nn.Module):
         return self.labels[best], float(p[best])
 
 
-def load_reader(folder: Path, context: BuildContext) -> Reader:
+@loading()
+def load_reader(folder: Path, context: BuildContext, name: str) -> Reader:
     """The classifier that steers, frozen."""
     config = read_config(folder)
     reader = Reader(len(context.vocab), config["labels"], **config["reader"])
-    _fill(reader, folder / "head.safetensors")
-    return reader.to(context.device)
+    weights = read_weights(folder / "head.safetensors")
+    fill(reader, weights, context.info, f"classify/{name}", folder)
+    return reader.eval().requires_grad_(False).to(context.device)
 
 
+@loading()
 def load_judge(folder: Path) -> Judge:
     """The classifier that judges, frozen; kept until its file changes."""
     path = folder / "judge.safetensors"
-    if not path.is_file():
-        raise MissingError(f"{path} is missing")
-    return _load_judge(folder, path.stat().st_mtime_ns)
+    try:
+        return _load_judge(folder, path.stat().st_mtime_ns)
+    except FileNotFoundError as error:
+        raise MissingError(f"{path} is missing") from error
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 @lru_cache(maxsize=8)
 def _load_judge(folder: Path, changed: int) -> Judge:
     config = read_config(folder)
-    words = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
-    judge = Judge(words, config["labels"], **config["judge"])
-    _fill(judge, folder / "judge.safetensors")
-    return judge
-
-
-def _fill(module: nn.Module, path: Path) -> None:
+    path = folder / "judge.json"
     try:
-        module.load_state_dict(read_weights(path))
-    except RuntimeError as error:
-        raise MissingError(f"{path} does not fit config.json: {error}") from error
-    module.eval().requires_grad_(False)
+        words = load_json(read_file(path))
+        judge = Judge(words, config["labels"], **config["judge"])
+        judge.load_state_dict(read_weights(folder / "judge.safetensors"))
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise MissingError(f"the judge in {folder} is broken: {error}") from error
+    return judge.eval().requires_grad_(False)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import field_validator
 
-from dlm_controls.classify.head import TRAIN, digest, read_config
+from dlm_controls.classify.head import digest, read_config, train_command
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.grammar import unquote
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
-from dlm_core.errors import MissingError, SpecError, UsageError, did_you_mean
+from dlm_core.errors import MissingError, SpecError, did_you_mean
+from dlm_core.heads import MODEL, check_digest, foreign
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model, ModelInfo
@@ -64,47 +65,47 @@ class Classify(ControlSpec):
             return Path(self.name).expanduser()
         return info.head_path(f"{self.kind}/{self.name}")
 
+    def head_folder(self, info: ModelInfo) -> Path:
+        """The classifier's folder."""
+        return self.folder(info)
+
     def check(self, info: ModelInfo) -> None:
         """The classifier must be there, know the label, and be trained on this model's words."""
         folder = self.folder(info)
-        if not (folder / "config.json").is_file():
+        train = train_command(info, self.name)
+        try:
+            there = (folder / "config.json").is_file()
+        except OSError as error:
+            raise MissingError(f"cannot read {folder}: {error.strerror or error}") from error
+        if not there:
             if "/" in self.name:
-                raise MissingError(
-                    f"control 'classify': no classifier in {folder}", f"{TRAIN} --out {folder}"
-                )
-            raise self._unknown("name", info)
-        config = read_config(folder)
-        if self.label not in config["labels"]:
-            raise self._unknown("label", info)
-        if config["vocabulary"] != digest(info):
-            raise MissingError(
-                f"control 'classify': {folder} was trained for a model of other words",
-                f"{TRAIN} --model {info.path}",
-            )
-
-    def _unknown(self, field: str, info: ModelInfo) -> SpecError:
-        if field == "name":
+                raise MissingError(f"control 'classify': no classifier in {folder}", train)
             heads = [head.partition("/") for head in info.heads]
             known = [name for kind, _, name in heads if kind == self.kind and name]
-            what = f"model '{info.path.name}' has no classifier '{self.name}'"
-        else:
-            known = read_config(self.folder(info))["labels"]
-            what = f"classifier '{self.name}' has no label '{self.label}'"
-        source, value = str(self), getattr(self, field)
-        start = max(0, source.rfind(value))
-        hint = did_you_mean(value, known) if known else f"{TRAIN} --model {info.path}"
-        return SpecError(
-            f"control 'classify': {what}",
-            source=source,
-            span=(start, start + len(value)),
-            hint=hint,
-        )
+            model = info.name or info.path.name
+            raise MissingError(
+                f"control 'classify': model '{model}' has no classifier '{self.name}'",
+                did_you_mean(self.name, known) if known else train,
+            )
+        config = read_config(folder)
+        if self.label not in config["labels"]:
+            source = str(self)
+            start = max(0, source.rfind(self.label))
+            raise SpecError(
+                f"control 'classify': classifier '{self.name}' has no label '{self.label}'",
+                source=source,
+                span=(start, start + len(self.label)),
+                hint=did_you_mean(self.label, config["labels"]),
+            )
+        check_digest(info, f"{self.kind}/{self.name}", folder)
+        if MODEL not in config and config["vocabulary"] != digest(info):  # of an earlier version
+            raise foreign(info, f"{self.kind}/{self.name}", folder)
 
     def build(self, context: BuildContext) -> Control:
         """Steer with the classifier that reads the model's rounding distribution."""
         from dlm_controls.classify.nets import load_reader
 
-        reader = load_reader(self.folder(context.info), context)
+        reader = load_reader(self.folder(context.info), context, self.name)
         label = reader.labels.index(self.label)
         return context.control(
             lambda state: reader(state.token_log_probs.exp(), state.lengths)[:, label],
@@ -149,30 +150,13 @@ class Classify(ControlSpec):
             examples: texts whose field `label` is their label.
             out: folder of the head.
             on_step: called with step, steps and loss.
-            options: steps, seed, ... of `dlm_controls.classifier.train_classifier`.
+            options: steps, seed, ... of `dlm_controls.classify.train.train_classifier`.
 
         Raises:
-            UsageError: a text has no label, or all have the same.
+            UsageError: a text has no label, all have the same, or a label too few texts.
         """
-        from dlm_controls.classify.train import train_classifier
+        from dlm_controls.classify.train import labelled_rows, train_classifier
 
-        for number, example in enumerate(examples, start=1):
-            if "label" not in example.fields:
-                raise UsageError(
-                    f"text {number} of the corpus has no field 'label'",
-                    'rows like {"text": "...", "label": "yes"}',
-                )
-        rows = [
-            (example.text, example.fields["label"])
-            for example in examples
-            if 0 < len(example.text.split()) <= model.info.max_words
-        ]
-        labels = sorted({label for _, label in rows})
-        if len(labels) < 2:
-            found = f"are all labelled '{labels[0]}'" if labels else "are empty or too long"
-            raise UsageError(
-                f"the {len(examples)} texts {found}: there is nothing to tell apart",
-                "texts of at least two labels",
-            )
+        rows, labels = labelled_rows(examples, model.info.max_words)
         extra = {"vocabulary": digest(model.info)}
         return train_classifier(model, rows, labels, out, on_step=on_step, extra=extra, **options)

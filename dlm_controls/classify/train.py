@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,14 +13,58 @@ from torch import Tensor
 
 from dlm_controls.classify.nets import Judge, Reader
 from dlm_core.bundle import write_weights
+from dlm_core.errors import UsageError
+from dlm_core.files import write_json
+from dlm_core.heads import write_head
 from dlm_core.training.data import LengthBatches, collate, layout
-from dlm_core.training.heads import fit
+from dlm_core.training.heads import fit, require_texts
+from dlm_core.training.seeds import seeded
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model
+    from dlm_core.corpora import Example
 
 Row = tuple[str, str]
 """(text, label)."""
+
+
+FEWEST = 5
+"""Texts a label must have at least, to be learnt and to be held out."""
+
+
+def labelled_rows(examples: Sequence[Example], max_words: int) -> tuple[list[Row], list[str]]:
+    """Texts with their labels, and the labels there are.
+
+    Raises:
+        UsageError: a text has no label, all have the same, or a label too few texts.
+    """
+    for number, example in enumerate(examples, start=1):
+        if not example.fields.get("label", "").strip():
+            what = "field 'label' is empty" if "label" in example.fields else "no field 'label'"
+            raise UsageError(
+                f"text {number} of the corpus: {what}", 'rows like {"text": "...", "label": "yes"}'
+            )
+    rows = [
+        (example.text, example.fields["label"])
+        for example in examples
+        if 0 < len(example.text.split()) <= max_words
+    ]
+    counts = Counter(label for _, label in rows)
+    found = ", ".join(f"'{label}' {n}" for label, n in counts.most_common(8))
+    found += ", ..." if len(counts) > 8 else ""
+    if len(counts) == 1:
+        raise UsageError(
+            f"the {len(rows)} texts are all labelled {found[: found.rindex(' ')]}: there is "
+            "nothing to tell apart",
+            "texts of at least two labels",
+        )
+    require_texts(len(rows), len(examples), f"have 1 to {max_words} words")
+    if min(counts.values()) < FEWEST:
+        raise UsageError(
+            f"too little to learn from: a label needs {FEWEST} texts; there are {found}",
+            "label more texts, or leave the rare label out",
+        )
+    return rows, sorted(counts)
 
 
 def train_classifier(
@@ -58,9 +101,26 @@ def train_classifier(
     rows = [rows[i] for i in order]
     held = min(1000, max(1, len(rows) // 10))
     test, rest = rows[:held], rows[held:]
-    reader = _train_reader(model, rest[::2], labels, steps, batch_tokens, seed, on_step)
-    judge = _train_judge(rest[1::2] or rest, labels, steps, batch_tokens, seed + 1, on_step)
+    with seeded(seed, model.device):
+        reader = _train_reader(model, rest[::2], labels, steps, batch_tokens, seed, on_step)
+    with seeded(seed + 1):
+        judge = _train_judge(rest[1::2] or rest, labels, steps, batch_tokens, seed + 1, on_step)
+    figures = _figures(model, reader, judge, test, labels)
+    config: dict[str, Any] = {
+        "labels": list(labels),
+        "reader": reader.settings,
+        "judge": judge.settings,
+    }
+    config |= {"figures": figures, "held out": held, "steps": steps, "seed": seed, **(extra or {})}
+    write_weights(out / "judge.safetensors", judge.state_dict())
+    write_json(out / "judge.json", list(judge.words), indent=1)
+    write_head(model, out, reader.state_dict(), config)
+    return figures
 
+
+def _figures(
+    model: Model, reader: Reader, judge: Judge, test: Sequence[Row], labels: Sequence[str]
+) -> dict[str, float]:
     target = [labels.index(label) for _, label in test]
     words = [model.vocab.encode(text) for text, _ in test]
     clean, noisy = (_read(model, reader, words, t) for t in (None, 0.5))
@@ -70,27 +130,10 @@ def train_classifier(
         "judge": _share(judged, target),
         "reader": _share(clean, target),
         "reader t=0.5": _share(noisy, target),
-        "most frequent label": Counter(target).most_common(1)[0][1] / held,
+        "most frequent label": Counter(target).most_common(1)[0][1] / len(test),
         "unknown words": ids.count(model.vocab.unk) / len(ids),
     }
-    figures = {name: round(value, 4) for name, value in figures.items()}
-
-    out.mkdir(parents=True, exist_ok=True)
-    write_weights(out / "head.safetensors", reader.state_dict())
-    write_weights(out / "judge.safetensors", judge.state_dict())
-    _write_json(out / "judge.json", list(judge.words))
-    config: dict[str, Any] = {
-        "labels": list(labels),
-        "reader": reader.settings,
-        "judge": judge.settings,
-    }
-    config |= {"figures": figures, "held out": held, "steps": steps, "seed": seed, **(extra or {})}
-    _write_json(out / "config.json", config)
-    return figures
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _share(found: Sequence[int], target: Sequence[int]) -> float:
@@ -106,7 +149,6 @@ def _train_reader(
     seed: int,
     on_step: Callable[[int, int, float], None] | None,
 ) -> Reader:
-    torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     reader = Reader(len(model.vocab), labels).to(model.device)
 
@@ -139,7 +181,6 @@ def _train_judge(
     seed: int,
     on_step: Callable[[int, int, float], None] | None,
 ) -> Judge:
-    torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     counts = Counter(word for text, _ in rows for word in set(text.casefold().split()))
     judge = Judge(sorted(word for word, n in counts.items() if n > 1), labels)

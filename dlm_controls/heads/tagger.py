@@ -15,7 +15,6 @@ Shapes: B batch, L positions, D word-vector width, V vocabulary, K labels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlm_core.bundle import write_weights
 from dlm_core.control.protocol import BuildContext
 from dlm_core.control.state import State
 from dlm_core.diffusion.denoiser import sinusoid
+from dlm_core.diffusion.surroundings import loading
+from dlm_core.errors import MissingError
+from dlm_core.heads import fill, read_config, write_head
 from dlm_core.training.data import LengthBatches, collate
 from dlm_core.training.heads import fit
+from dlm_core.training.seeds import seeded
 from dlm_core.training.times import stratified_times
 
 if TYPE_CHECKING:
@@ -125,15 +127,18 @@ class WordTagger(nn.Module):
         return scores.masked_fill((labels < 0)[..., None], 0.0)
 
 
+@loading()
 def load_tagger(context: BuildContext, kind: str) -> WordTagger:
     """The tagger that `dlm train control KIND` stored in the bundle, frozen."""
     folder, weights = context.head_weights(kind)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     info = context.info
-    tagger = WordTagger(
-        info.config.embedding_dim, len(info.vocab), config["labels"], **config["settings"]
-    )
-    tagger.load_state_dict(weights)
+    try:
+        config = read_config(folder)
+        labels, settings = config["labels"], config["settings"]
+        tagger = WordTagger(info.config.embedding_dim, len(info.vocab), labels, **settings)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise MissingError(f"{folder / 'config.json'} is broken: {error}") from error
+    fill(tagger, weights, info, kind)
     return tagger.to(context.device).eval().requires_grad_(False)
 
 
@@ -162,22 +167,50 @@ def train_tagger(
         on_step: called with step, steps and loss.
 
     Returns:
-        held-out accuracy at t = 0.05 and t = 0.5, and of the lexicon alone.
+        held-out accuracy of the lexicon alone and at t = 0.05 and t = 0.5, what the most frequent
+        label alone would have, and how many words of each label were found at t = 0.05.
     """
-    torch.manual_seed(seed)
     held = max(1, len(texts) // 50)
-    tagger = WordTagger(model.info.config.embedding_dim, len(model.vocab), labels)
-    with torch.no_grad():  # the lexicon starts at smoothed counts
-        counts = torch.full_like(tagger.lexicon, 0.1)
-        for text, tag in zip(texts[:-held], tags[:-held], strict=True):
-            counts.index_put_(
-                (torch.tensor(text), torch.tensor(tag)), torch.ones(len(text)), accumulate=True
-            )
-        tagger.lexicon.copy_((counts / counts.sum(-1, keepdim=True)).log())
-    tagger.to(model.device)
-    packed = [
-        list(zip(a, b, strict=True)) for a, b in zip(texts[:-held], tags[:-held], strict=True)
-    ]
+    with seeded(seed, model.device):
+        tagger = WordTagger(model.info.config.embedding_dim, len(model.vocab), labels)
+        _count(tagger, texts[:-held], tags[:-held])
+        tagger.to(model.device)
+        loss = _batch_loss(model, tagger, texts[:-held], tags[:-held], batch_tokens, seed)
+        fit([tagger], loss, steps, lr=lr, on_step=on_step)
+    figures = _accuracy(model, tagger, texts[-held:], tags[-held:])
+    config: dict[str, Any] = {
+        "labels": list(labels),
+        "settings": tagger.settings,
+        "figures": figures,
+    }
+    config |= {"steps": steps, "seed": seed, **(extra or {})}
+    write_head(model, out, tagger.state_dict(), config)
+    return figures
+
+
+@torch.no_grad()
+def _count(
+    tagger: WordTagger, texts: Sequence[Sequence[int]], tags: Sequence[Sequence[int]]
+) -> None:
+    """The lexicon starts at smoothed counts."""
+    counts = torch.full_like(tagger.lexicon, 0.1)
+    for text, tag in zip(texts, tags, strict=True):
+        counts.index_put_(
+            (torch.tensor(text), torch.tensor(tag)), torch.ones(len(text)), accumulate=True
+        )
+    tagger.lexicon.copy_((counts / counts.sum(-1, keepdim=True)).log())
+
+
+def _batch_loss(
+    model: Model,
+    tagger: WordTagger,
+    texts: Sequence[Sequence[int]],
+    tags: Sequence[Sequence[int]],
+    batch_tokens: int,
+    seed: int,
+) -> Callable[[int], Tensor]:
+    """The loss of a step."""
+    packed = [list(zip(a, b, strict=True)) for a, b in zip(texts, tags, strict=True)]
     batches = LengthBatches(packed, batch_tokens, seed)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(seed)
 
@@ -189,20 +222,7 @@ def train_tagger(
         t = k.float() / model.info.config.train_steps
         return _loss(model, tagger, words, target, lengths, t, generator)
 
-    fit([tagger], loss, steps, lr=lr, on_step=on_step)
-    figures = _accuracy(model, tagger, texts[-held:], tags[-held:])
-    out.mkdir(parents=True, exist_ok=True)
-    write_weights(out / "head.safetensors", tagger.state_dict())
-    config: dict[str, Any] = {
-        "labels": list(labels),
-        "settings": tagger.settings,
-        "figures": figures,
-    }
-    config |= {"steps": steps, "seed": seed, **(extra or {})}
-    (out / "config.json").write_text(
-        json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8"
-    )
-    return figures
+    return loss
 
 
 def _noised(model: Model, words: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
@@ -239,9 +259,17 @@ def _accuracy(
     real = target >= 0
     lexicon = tagger.lexicon[words].argmax(-1)
     figures = {"lexicon": float((lexicon == target)[real].float().mean())}
+    found = {}
     for value in (0.05, 0.5):
         t = torch.full((len(words),), value, device=model.device)
         x_t = _noised(model, words, t, generator)
         logits = tagger.logits(tagger.context(x_t, t, lengths), words[..., None])[:, :, 0]
-        figures[f"t={value:g}"] = float((logits.argmax(-1) == target)[real].float().mean())
+        found[value] = logits.argmax(-1)
+        figures[f"t={value:g}"] = float((found[value] == target)[real].float().mean())
+    counts = torch.bincount(target[real])
+    figures["most frequent label"] = float(counts.max() / counts.sum())
+    for k in counts.nonzero()[:, 0].tolist():  # of those that occur
+        figures[f"t=0.05, {tagger.labels[k]}"] = float(
+            (found[0.05] == k)[target == k].float().mean()
+        )
     return {k: round(v, 4) for k, v in figures.items()}

@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from dlm_controls.pos.align import align
 from dlm_controls.pos.control import PosControl
-from dlm_controls.pos.oracle import UPOS, pos_tags
+from dlm_controls.pos.oracle import UPOS, pos_tags, tagger_version
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
@@ -98,6 +98,10 @@ class Pos(ControlSpec):
         score = 1.0 - len(wrong) / len(named) if named else 1.0
         return Verdict(not wrong, "; ".join(wrong), score)
 
+    def judged_by(self) -> str:
+        """spaCy and its model."""
+        return tagger_version()
+
     @classmethod
     def train(
         cls,
@@ -118,13 +122,18 @@ class Pos(ControlSpec):
             on_step: called with step, steps and loss.
             steps: of the net that writes; the tagger takes a quarter of them.
             seed: of both.
-            options: others of `dlm_controls.tag_words.train_tag_words`.
+            options: others of `dlm_controls.pos.words.train_tag_words`.
+
+        Raises:
+            UsageError: too few texts.
         """
         from dlm_controls.heads.tagger import train_tagger
         from dlm_controls.pos.words import train_tag_words
+        from dlm_core.training.heads import require_texts
 
-        texts = [e.text.split() for e in examples if e.text]
-        texts = [words for words in texts if len(words) <= model.info.max_words]
+        texts = [e.text.split() for e in examples]
+        texts = [words for words in texts if 0 < len(words) <= model.info.max_words]
+        require_texts(len(texts), len(examples), f"have 1 to {model.info.max_words} words")
         ids = {tag: k for k, tag in enumerate(UPOS)}
         tags = [[ids.get(tag, ids["X"]) for tag in row] for row in pos_tags(texts)]
         words = [[model.vocab.id(w) for w in text] for text in texts]

@@ -16,9 +16,12 @@ from torch import Tensor
 
 from dlm_controls.heads.writer import NOTHING_SHOWN, WordsGiven, WordsTraining
 from dlm_core.bundle import read_weights, write_weights
+from dlm_core.diffusion.surroundings import loading
 from dlm_core.errors import MissingError
+from dlm_core.heads import fill
 from dlm_core.training.data import LengthBatches, collate
 from dlm_core.training.heads import fit
+from dlm_core.training.seeds import seeded
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model
@@ -32,6 +35,7 @@ def codes(labels: Tensor) -> Tensor:
     return (labels + NOTHING_SHOWN + 1)[..., None]
 
 
+@loading()
 def load_tag_words(context: BuildContext, kind: str, labels: int) -> WordsGiven:
     """The net that `dlm train control KIND` stored in the bundle, frozen.
 
@@ -41,11 +45,11 @@ def load_tag_words(context: BuildContext, kind: str, labels: int) -> WordsGiven:
     path = context.info.head_path(kind) / FILE
     if not path.is_file():
         raise MissingError(
-            f"the head of control '{kind}' in model '{context.info.path.name}' has no {FILE}",
-            f"dlm train control {kind} --model {context.info.path} --corpus READER:PATH",
+            f"the head of control '{kind}' in {path.parent} has no {FILE}",
+            context.info.train_command(kind),
         )
     net = WordsGiven(len(context.vocab), labels + 1, context.info.config.max_len)
-    net.load_state_dict(read_weights(path))
+    fill(net, read_weights(path), context.info, kind)
     return net.to(context.device).eval().requires_grad_(False)
 
 
@@ -94,11 +98,21 @@ def train_tag_words(
     Returns:
         held-out cross-entropy of the words (nats) at t = 0.7 by the denoiser alone and with tags.
     """
-    torch.manual_seed(seed)
-    net = WordsGiven(len(model.vocab), labels + 1, model.info.config.max_len).to(model.device)
     rows = [_Tagged(*row) for row in zip(texts, tags, strict=True)]
     held = max(1, len(rows) // 50)
-    batches = LengthBatches(rows[:-held], batch_tokens, seed)
+    with seeded(seed, model.device):
+        net = WordsGiven(len(model.vocab), labels + 1, model.info.config.max_len).to(model.device)
+        loss = _batch_loss(model, net, rows[:-held], batch_tokens, seed)
+        fit([net], loss, steps, lr=lr, warmup=100, beta2=0.99, fast=True, on_step=on_step)
+    write_weights(out / FILE, net.state_dict())
+    return _figures(model, net, rows[-held:])
+
+
+def _batch_loss(
+    model: Model, net: WordsGiven, rows: Sequence[_Tagged], batch_tokens: int, seed: int
+) -> Callable[[int], Tensor]:
+    """The loss of a step; every other step goes on from what the last one saw."""
+    batches = LengthBatches(rows, batch_tokens, seed)
     training = WordsTraining(model, net, seed)
     rng = random.Random(seed)
     seen = None
@@ -112,10 +126,7 @@ def train_tag_words(
         seen = training.noised(batch, codes(shown))
         return training.loss(seen)
 
-    fit([net], loss, steps, lr=lr, warmup=100, beta2=0.99, fast=True, on_step=on_step)
-    out.mkdir(parents=True, exist_ok=True)
-    write_weights(out / FILE, net.state_dict())
-    return _figures(model, net, rows[-held:])
+    return loss
 
 
 @torch.no_grad()

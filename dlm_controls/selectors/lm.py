@@ -42,7 +42,10 @@ class ByLM(SelectorSpec):
         self._teacher()
 
     def _teacher(self) -> tuple[GPT2LMHeadModel, Vocab]:
-        return _load_teacher(self.path.expanduser().resolve())
+        from dlm_core.diffusion.surroundings import loading
+
+        with loading():
+            return _load_teacher(self.path.expanduser().resolve())
 
     def scores(self, candidates: Sequence[Result]) -> list[float]:
         """Minus the mean NLL of each text in nats a token; tokens are its words and END.
@@ -54,11 +57,13 @@ class ByLM(SelectorSpec):
         import torch
         from torch.nn import functional as F
 
+        from dlm_core.diffusion.surroundings import usual_torch
+
         self.check()
         model, vocab = self._teacher()
         limit = model.config.n_positions
         scores = []
-        with torch.inference_mode():
+        with usual_torch(), torch.inference_mode():
             for result in candidates:
                 ids = [vocab.start, *vocab.encode(result.text), vocab.end]
                 if len(ids) > limit:

@@ -79,8 +79,11 @@ class MBR(SelectorSpec):
         self._scorer()
 
     def _scorer(self) -> Any:
+        from dlm_core.diffusion.surroundings import loading
+
         assert self.model is not None
-        return _load_scorer(self.model.expanduser().resolve(), self.layer)
+        with loading():
+            return _load_scorer(self.model.expanduser().resolve(), self.layer)
 
     def scores(self, candidates: Sequence[Result]) -> list[float]:
         """Mean over the other candidates r of utility(h=candidate, r); 0 for an only candidate.
@@ -97,8 +100,10 @@ class MBR(SelectorSpec):
         pairs = [(h, r) for i, h in enumerate(texts) for j, r in enumerate(texts) if i != j]
         distinct = list(dict.fromkeys(pairs))  # the same text may be drawn twice
         if self.model is not None:
-            # bert-score encodes each distinct text once
-            f1 = self._scorer().score([h for h, _ in distinct], [r for _, r in distinct])[2]
+            from dlm_core.diffusion.surroundings import usual_torch
+
+            with usual_torch():  # bert-score encodes each distinct text once
+                f1 = self._scorer().score([h for h, _ in distinct], [r for _, r in distinct])[2]
             values = f1.tolist()
         else:
             values = _sacrebleu(self.utility, distinct)

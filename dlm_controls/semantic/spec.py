@@ -79,6 +79,15 @@ class Semantic(ControlSpec):
             raise SpecValueError("expected FIELD=VALUE", f"fields: {', '.join(tables.FIELDS)}")
         return {"field": field.strip(), "value": unquote(value)}
 
+    @classmethod
+    def complete(cls, body: str) -> list[str]:
+        """Fields, then the values of one."""
+        name, separator, _ = body.partition("=")
+        field = reader.canonical_field(name) if separator else None
+        if field is None:
+            return [f"{field}=" for field in tables.FIELDS]
+        return [f"{name}={value}" for value in tables.VALUES[field]]
+
     def body(self) -> str:
         """FIELD=VALUE."""
         return f"{self.field}={self.value}"
@@ -187,8 +196,13 @@ class Semantic(ControlSpec):
         on_step: Callable[[int, int, float], None] | None = None,
         **options: Any,
     ) -> dict[str, float]:
-        """Train the tagger of fields on what the MR reader finds in the corpus."""
+        """Train the tagger of fields on what the MR reader finds in the corpus.
+
+        Raises:
+            UsageError: it finds facts in too few texts.
+        """
         from dlm_controls.heads.tagger import train_tagger
+        from dlm_core.training.heads import require_texts
 
         labels = (OUTSIDE, *tables.FIELDS)
         words, tags = [], []
@@ -205,7 +219,10 @@ class Semantic(ControlSpec):
                     row[i] = labels.index(mention.field)
             words.append(model.vocab.encode(example.text))
             tags.append(row)
-        return train_tagger(model, words, tags, labels, out, on_step=on_step, **options)
+        saying = sum(any(row) for row in tags)
+        require_texts(saying, len(examples), "state a fact (name, food, area, ...)")
+        figures = train_tagger(model, words, tags, labels, out, on_step=on_step, **options)
+        return {"texts with a fact": round(saying / len(tags), 4), **figures}
 
 
 def _find(phrase: Sequence[str], own: Sequence[str]) -> tuple[int, int] | None:

@@ -18,7 +18,6 @@ Shapes: B batch, L positions, V vocabulary, K labels, E wanted spans, S codes a 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,6 +31,9 @@ from dlm_controls.tree.bracketing import ROOTS, Bracket
 from dlm_controls.tree.labels import HEAD
 from dlm_core.control.protocol import BuildContext
 from dlm_core.diffusion.denoiser import Transformer
+from dlm_core.diffusion.surroundings import loading
+from dlm_core.errors import MissingError
+from dlm_core.heads import fill, read_config
 
 if TYPE_CHECKING:
     pass
@@ -192,14 +194,18 @@ def new_head(vocab_size: int, labels: Sequence[str], max_len: int) -> Head:
     )
 
 
+@loading()
 def load_head(context: BuildContext) -> Head:
     """The head that `dlm train control tree` stored in the bundle, frozen."""
     folder, weights = context.head_weights(HEAD)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    head = new_head(len(context.vocab), config["labels"], context.info.config.max_len)
+    try:
+        labels = read_config(folder)["labels"]
+        head = new_head(len(context.vocab), labels, context.info.config.max_len)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise MissingError(f"{folder / 'config.json'} is broken: {error}") from error
     for name, module in head.modules.items():
-        module.load_state_dict(
-            {k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(f"{name}.")}
-        )
+        start = f"{name}."
+        part = {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
+        fill(module, part, context.info, HEAD)
         module.to(context.device).eval().requires_grad_(False)
     return head

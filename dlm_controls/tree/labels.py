@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from dlm_core.errors import SpecError, did_you_mean
+from dlm_core.heads import read_config
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
@@ -19,7 +19,7 @@ def check_label(info: ModelInfo, kind: str, label: str, source: str) -> None:
     path = info.head_path(HEAD) / "config.json"
     if not path.is_file():  # `build` says so
         return
-    chains = json.loads(path.read_text(encoding="utf-8"))["labels"]
+    chains = read_config(path.parent).get("labels", [])
     singles = sorted({part for chain in chains if chain for part in chain.split("::")})
     for part in label.split("::"):
         if part not in singles:

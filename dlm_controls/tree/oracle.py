@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,14 @@ def parser_name(parser: str | None = None) -> str:
     return parser or os.environ.get("DLM_PARSER") or DEFAULT
 
 
+def parser_version() -> str:
+    """benepar's version and the parser's name; empty where benepar is not installed."""
+    try:
+        return f"benepar {version('benepar')} {Path(parser_name()).name}"
+    except PackageNotFoundError:
+        return ""
+
+
 def parse_words(texts: Sequence[Sequence[str]], parser: str | None = None) -> list[ParseTree]:
     """Trees of texts that are split into words already; the loaded parser is kept.
 
@@ -43,7 +52,14 @@ def parse_words(texts: Sequence[Sequence[str]], parser: str | None = None) -> li
     Raises:
         MissingError: benepar or the parser is not installed; says what to install or set.
     """
-    loaded = _load(parser_name(parser))
+    from dlm_core.diffusion.surroundings import loading
+
+    with loading():  # of one parser at a time, loaded or at work: its tokenizer is not shared
+        return _parse_words(texts, parser_name(parser))
+
+
+def _parse_words(texts: Sequence[Sequence[str]], parser: str) -> list[ParseTree]:
+    loaded = _load(parser)
     from benepar import InputSentence
 
     # Like lengths together: half of the work would be padding.

@@ -24,6 +24,7 @@ class Span(ControlSpec):
     kind: ClassVar[str] = "span"
     positional: ClassVar[tuple[str, ...]] = ("start", "end", "label")
     examples: ClassVar[tuple[str, ...]] = ("span:3,5,PP", "span:0,1,NP")
+    head: ClassVar[str] = "tree"
 
     start: int = Field(ge=0)
     end: int = Field(ge=0)
@@ -80,6 +81,12 @@ class Span(ControlSpec):
         (found,) = parse_words([words])
         satisfied = self.holds(found)
         return Verdict(satisfied, "" if satisfied else f"parsed as {found}")
+
+    def judged_by(self) -> str:
+        """benepar and the parser."""
+        from dlm_controls.tree.oracle import parser_version
+
+        return parser_version()
 
     def holds(self, tree: ParseTree) -> bool:
         """Some node, or chain of nodes, over exactly these words has the label."""

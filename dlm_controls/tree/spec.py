@@ -100,6 +100,12 @@ class Tree(ControlSpec):
         f1 = labelled_f1(wanted, found)
         return Verdict(f1 == 1.0, "" if f1 == 1.0 else f"parsed as {found}", f1)
 
+    def judged_by(self) -> str:
+        """benepar and the parser."""
+        from dlm_controls.tree.oracle import parser_version
+
+        return parser_version()
+
     @classmethod
     def train(
         cls,
@@ -120,10 +126,14 @@ class Tree(ControlSpec):
             on_step: called with step, steps and loss; while parsing with texts and NaN.
             parser: name or path of the oracle.
             trees: JSONL of parses, continued if it exists; beside `out` if omitted.
-            options: steps, seed, ... of `dlm_controls.chart.train_head`.
+            options: steps, seed, ... of `dlm_controls.tree.train.train_head`.
+
+        Raises:
+            UsageError: too few texts, or too few of them have a constituent.
         """
         from dlm_controls.tree.oracle import parse_corpus
         from dlm_controls.tree.train import train_head
+        from dlm_core.training.heads import require_texts
 
         def parsing(done: int, total: int) -> None:
             if on_step is not None:
@@ -132,7 +142,12 @@ class Tree(ControlSpec):
         texts = sorted({e.text for e in examples if e.text.split()})
         random.Random(0).shuffle(texts)
         texts = [t for t in texts[:TEXTS] if len(t.split()) <= model.info.max_words]
+        require_texts(
+            len(texts), len(examples), f"are different and have 1 to {model.info.max_words} words"
+        )
         found = parse_corpus(
             texts, trees or out.parent / f"{out.name}-parses.jsonl", parser, parsing
         )
+        usable = sum(any(b.label not in ROOTS for b in tree.brackets) for tree in found)
+        require_texts(usable, len(examples), "have a constituent, as the parser reads them")
         return train_head(model, found, out, on_step=on_step, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,9 +15,10 @@ from torch import Tensor
 from dlm_controls.heads.writer import IGNORED, Seen, WordsTraining
 from dlm_controls.tree.bracketing import ROOTS, Bracket, ParseTree
 from dlm_controls.tree.chart import NOTHING, Head, new_head
-from dlm_core.bundle import write_weights
+from dlm_core.heads import write_head
 from dlm_core.training.data import LengthBatches
 from dlm_core.training.heads import fit
+from dlm_core.training.seeds import seeded
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model
@@ -55,14 +55,33 @@ def train_head(
         held-out cross-entropy of the words (nats) by the denoiser alone and with their tree at
         t = 0.7, and F1 of the chart's likeliest labels at t = 0.05, 0.5 and 0.9.
     """
-    torch.manual_seed(seed)
     labels = (NOTHING, *_common("::".join(c) for tree in trees for c in tree.chains().values()))
-    head = new_head(len(model.vocab), labels, model.info.config.max_len)
-    for module in head.modules.values():
-        module.to(model.device)
-    parses = [_parse(tree, head, model) for tree in trees]
-    held = max(1, len(trees) // 50)
-    batches = LengthBatches(parses[:-held], batch_tokens, seed)
+    with seeded(seed, model.device):
+        head = new_head(len(model.vocab), labels, model.info.config.max_len)
+        for module in head.modules.values():
+            module.to(model.device)
+        parses = [_parse(tree, head, model) for tree in trees]
+        held = max(1, len(trees) // 50)
+        loss = _batch_loss(model, head, parses[:-held], batch_tokens, seed)
+        nets = [head.chart, head.words]
+        fit(nets, loss, steps, lr=lr, warmup=100, beta2=0.99, fast=True, on_step=on_step)
+        _train_lengths(model, head, parses[:-held], seed)
+    figures = _figures(model, head, parses[-held:])
+    weights = {
+        f"{name}.{k}": v
+        for name, module in head.modules.items()
+        for k, v in module.state_dict().items()
+    }
+    config: dict[str, Any] = {"labels": labels, "figures": figures, "steps": steps, "seed": seed}
+    write_head(model, out, weights, config | {"trees": len(trees)})
+    return figures
+
+
+def _batch_loss(
+    model: Model, head: Head, parses: Sequence[_Parse], batch_tokens: int, seed: int
+) -> Callable[[int], Tensor]:
+    """The loss of a step; every other step goes on from what the last one saw."""
+    batches = LengthBatches(parses, batch_tokens, seed)
     training = _Training(model, head, seed)
 
     def loss(step: int) -> Tensor:
@@ -72,29 +91,7 @@ def train_head(
         seen = training.noised(batch)
         return training.words.loss(seen) + training.chart_loss(seen)
 
-    fit(
-        [head.chart, head.words],
-        loss,
-        steps,
-        lr=lr,
-        warmup=100,
-        beta2=0.99,
-        fast=True,
-        on_step=on_step,
-    )
-    _train_lengths(model, head, parses[:-held], seed)
-    figures = _figures(model, head, parses[-held:])
-    out.mkdir(parents=True, exist_ok=True)
-    weights = {
-        f"{name}.{k}": v
-        for name, module in head.modules.items()
-        for k, v in module.state_dict().items()
-    }
-    write_weights(out / "head.safetensors", weights)
-    config = {"labels": labels, "figures": figures, "steps": steps, "seed": seed}
-    text = json.dumps(config | {"trees": len(trees)}, ensure_ascii=False, indent=1)
-    (out / "config.json").write_text(text + "\n", encoding="utf-8")
-    return figures
+    return loss
 
 
 class _Parse(list[int]):

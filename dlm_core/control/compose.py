@@ -7,24 +7,33 @@ control.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import Spec
 from dlm_core.control.verdict import Verdict
-from dlm_core.errors import SpecError, UnsatisfiableError, plugin_errors
+from dlm_core.control.wrong import WrongSpecError
+from dlm_core.errors import SpecError, UnsatisfiableError, UsageError, plugin_errors
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.corpora import Example
+
+    One: TypeAlias = "ControlSpec | Controls | Term | str | int"
+    Asked: TypeAlias = "One | Iterable[One] | None"
+    """What stands for controls; 0 is an empty sum."""
+
+MAX_WEIGHT = 1e6
+"""Far above what steers; beyond it numbers overflow in the gradient."""
 
 
 class ControlSpec(Spec):
@@ -35,11 +44,14 @@ class ControlSpec(Spec):
     the help text.
     """
 
+    _what: ClassVar[str] = "control"
     default_weight: ClassVar[float] = 1.0
     normalised: ClassVar[bool] = False
     """exp(log_prob) is the probability of an event, so that `not` has a log(1 - p)."""
     named_heads: ClassVar[bool] = False
     """A bundle keeps any number of heads of this kind, each in controls/KIND/NAME."""
+    head: ClassVar[str] = ""
+    """The kind whose trained head steers it, in controls/KIND of the bundle; empty for its own."""
 
     # -- what a control's author writes -------------------------------------------------------
 
@@ -70,6 +82,14 @@ class ControlSpec(Spec):
         """Judge a finished text, without the diffusion model."""
         raise NotImplementedError
 
+    def judged_by(self) -> str:
+        """Names and versions of what `verify` asks beside the text, for a result's signature."""
+        return ""
+
+    def head_folder(self, info: ModelInfo) -> Path:
+        """Where the head that steers it lies, if it has one."""
+        return info.head_path(self.head or self.kind)
+
     @classmethod
     def train(
         cls, model: Model, examples: Sequence[Example], out: Path, **options: Any
@@ -88,12 +108,15 @@ class ControlSpec(Spec):
         return Controls((Term(self, self.default_weight, negated=True),))
 
     def __mul__(self, weight: float) -> Controls:
-        return Controls((Term(self, float(weight)),))
+        return Controls((Term(self, weight),))
 
     __rmul__ = __mul__
 
-    def __add__(self, other: ControlSpec | Controls) -> Controls:
+    def __add__(self, other: Asked) -> Controls:
         return as_controls(self) + other
+
+    def __radd__(self, other: Asked) -> Controls:
+        return as_controls(other) + self
 
 
 @dataclass(frozen=True)
@@ -101,7 +124,8 @@ class Term:
     """One weighted control, or its contrary; `source` is the spec as the user typed it.
 
     Raises:
-        SpecError: the contrary of a control that is not `normalised`.
+        SpecError: the contrary of a control that is not `normalised`, or the weight is not a
+            number from 0 to `MAX_WEIGHT`.
     """
 
     spec: ControlSpec
@@ -110,6 +134,17 @@ class Term:
     negated: bool = False
 
     def __post_init__(self) -> None:
+        try:
+            weight = float(self.weight)
+        except (TypeError, ValueError, OverflowError):
+            weight = math.nan
+        if not 0 <= weight <= MAX_WEIGHT:  # which NaN is not, either
+            raise WrongSpecError(
+                f"the weight of '{self.source or self.spec}' is {self.weight!r}, not a number from "
+                f"0 to {MAX_WEIGHT:,.0f}",
+                hint="for example 0.5 * Length(12), or length:12@0.5",
+            )
+        object.__setattr__(self, "weight", weight)
         if self.negated and not self.spec.normalised:
             raise SpecError(
                 f"control '{self.spec.kind}' has no contrary: it gives no normalised probability "
@@ -162,8 +197,11 @@ class Controls:
 
     terms: tuple[Term, ...] = ()
 
-    def __add__(self, other: ControlSpec | Controls) -> Controls:
+    def __add__(self, other: Asked) -> Controls:
         return Controls(self.terms + as_controls(other).terms)
+
+    def __radd__(self, other: Asked) -> Controls:
+        return as_controls(other) + self
 
     def __mul__(self, weight: float) -> Controls:
         return Controls(tuple(replace(t, weight=t.weight * weight) for t in self.terms))
@@ -237,12 +275,35 @@ def control_name(label: str, owner: str = "") -> str:
     return f"control '{label}'" + (f" from {owner}" if owner else "")
 
 
-def as_controls(value: ControlSpec | Controls | Iterable[ControlSpec] | None) -> Controls:
-    """Whatever a caller may pass for controls, as `Controls`."""
-    if value is None:
+def as_controls(value: Asked, parse: Callable[[str], Term] | None = None) -> Controls:
+    """Whatever a caller may pass for controls, as `Controls`.
+
+    Args:
+        value: a spec, a sum of them, a string, several of these, or None.
+        parse: reads strings; without it they are refused.
+
+    Raises:
+        UsageError: it is something else.
+        SpecError: a string that cannot be parsed.
+    """
+    if value is None or (value == 0 and type(value) is int):  # sum([]) is 0
         return Controls()
     if isinstance(value, Controls):
         return value
+    if isinstance(value, Term):
+        return Controls((value,))
     if isinstance(value, ControlSpec):
         return Controls((Term(value, value.default_weight),))
-    return Controls(tuple(term for item in value for term in as_controls(item)))
+    if isinstance(value, str):
+        if parse is not None:
+            return Controls((parse(value),))
+        raise UsageError(
+            f"controls: expected a control, got the string '{value}'",
+            f"parse_spec({value!r}, load_plugins().controls) makes one of it",
+        )
+    if not isinstance(value, Iterable) or isinstance(value, bytes | Mapping):
+        raise UsageError(
+            f"controls: expected a control, got {value!r}",
+            "Length(12), a sum of such, 'length:12', or a list of them",
+        )
+    return Controls(tuple(term for item in value for term in as_controls(item, parse)))

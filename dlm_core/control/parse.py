@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from dlm_core.control.compose import ControlSpec, Term
 from dlm_core.control.spec import Spec
+from dlm_core.control.wrong import first_fault
 from dlm_core.errors import SpecError, did_you_mean
 from dlm_core.text import normal
 
@@ -93,19 +94,7 @@ def _example(cls: type[Spec]) -> str | None:
 def _spec_error(
     what: str, cls: type[Spec], error: ValidationError, source: str, span: tuple[int, int]
 ) -> SpecError:
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    hint = _example(cls)
-    if first["type"] == "extra_forbidden":
-        message = "no such field"
-        hint = did_you_mean(name, cls.model_fields)
-    elif first["type"] == "missing":
-        message = "is missing"
-    cause = first.get("ctx", {}).get("error")
-    hint = getattr(cause, "hint", None) or hint
-    value = first["input"]
+    message, hint, value = first_fault(what, cls.kind, error, [*cls.model_fields], _example(cls))
     if isinstance(value, str | int | float) and (at := source.find(str(value), span[0])) >= 0:
         span = (at, at + len(str(value)))
-    field = f", field '{name}'" if name else ""
-    return SpecError(f"{what} '{cls.kind}'{field}: {message}", source=source, span=span, hint=hint)
+    return SpecError(message, source=source, span=span, hint=hint)

@@ -13,7 +13,7 @@ from torch import Tensor
 from dlm_core.bundle import Model, ModelInfo, read_weights
 from dlm_core.control.probability import log1mexp
 from dlm_core.control.state import State
-from dlm_core.errors import MissingError
+from dlm_core.heads import check_head
 from dlm_core.vocab import Vocab
 
 
@@ -156,12 +156,7 @@ class BuildContext:
         """Folder and tensors of the head that `dlm train control KIND` stored in the bundle.
 
         Raises:
-            MissingError: this bundle has no such head.
+            MissingError: there is no such head, or it was trained for another model.
         """
-        folder = self.info.head_path(kind)
-        if not (folder / "config.json").is_file():
-            raise MissingError(
-                f"model '{self.info.path.name}' has no trained head for control '{kind}'",
-                f"dlm train control {kind} --model {self.info.path} --corpus READER:PATH",
-            )
+        folder = check_head(self.info, kind, self.model.digest)
         return folder, read_weights(folder / "head.safetensors")

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from dlm_core.config import SaysWhatIsWrong
 from dlm_core.control.grammar import split_body
+from dlm_core.control.wrong import WrongSpecError, first_fault
 from dlm_core.text import normal_all
 
 if TYPE_CHECKING:
-    pass
+    from pydantic import ValidationError
 
 
-class Spec(BaseModel):
+class Spec(BaseModel, metaclass=SaysWhatIsWrong):
     """Base of whatever is written KIND[:BODY], controls and selectors; its fields are options.
 
     Subclasses set `kind`, `positional` and `examples`. The class docstring's first line is the help
@@ -23,6 +25,8 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    _what: ClassVar[str] = "spec"
+    """What errors call it: control or selector."""
     kind: ClassVar[str] = ""
     """The name in front of the colon."""
     positional: ClassVar[tuple[str, ...]] = ()
@@ -30,12 +34,27 @@ class Spec(BaseModel):
     examples: ClassVar[tuple[str, ...]] = ()
     """Spec strings shown in help and tried by the conformance kit."""
 
-    def __init__(self, *args: Any, **values: Any) -> None:
+    if TYPE_CHECKING:
+
+        def __init__(self, *args: Any, **values: Any) -> None: ...
+
+    @classmethod
+    def _call_arguments(cls, args: tuple[Any, ...], values: dict[str, Any]) -> dict[str, Any]:
         """Positional arguments fill the fields named by `positional`."""
-        names = type(self).positional
-        if len(args) > len(names):
-            raise TypeError(f"{type(self).__name__} takes at most {len(names)} positional values")
-        super().__init__(**dict(zip(names, args, strict=False)), **values)
+        given = dict(zip(cls.positional, args, strict=False))
+        wrong = next((f"'{name}' is given twice" for name in given if name in values), "")
+        if len(args) > len(cls.positional):
+            wrong = f"takes at most {len(cls.positional)} values without a name"
+        if wrong:
+            hint = f"for example {cls.examples[0]}" if cls.examples else None
+            raise WrongSpecError(f"{cls._what} '{cls.kind}': {wrong}", hint=hint)
+        return given | values
+
+    @classmethod
+    def _call_error(cls, error: ValidationError) -> WrongSpecError:
+        example = f"for example {cls.examples[0]}" if cls.examples else None
+        fault = first_fault(cls._what, cls.kind, error, [*cls.model_fields], example)
+        return WrongSpecError(fault.message, hint=fault.hint)
 
     @model_validator(mode="before")
     @classmethod
@@ -46,6 +65,15 @@ class Spec(BaseModel):
     def fields_from_body(cls, body: str) -> dict[str, Any]:
         """Split a spec's body into field values; override where keys are data (semantic)."""
         return split_body(body, tuple(cls.model_fields), cls.positional)
+
+    @classmethod
+    def complete(cls, body: str) -> list[str]:
+        """Bodies that go on from `body`, for completion in a shell.
+
+        The names of the fields that are not given yet; override where values are known.
+        """
+        given, comma, _ = body.rpartition(",")
+        return [f"{given}{comma}{name}=" for name in cls.model_fields if f"{name}=" not in given]
 
     def body(self) -> str:
         """The canonical body; parsing it gives an equal spec."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+_ON_CPU: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+"""Whatever the caller's defaults are."""
 
 
 class PerSampleNoise:
@@ -27,12 +31,12 @@ class PerSampleNoise:
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normals, (B, *shape)."""
-        rows = [torch.randn(shape, generator=g) for g in self._generators]
+        rows = [torch.randn(shape, generator=g, **_ON_CPU) for g in self._generators]
         return torch.stack(rows).to(self.device)
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniforms in (0, 1), (B, *shape)."""
-        rows = [torch.rand(shape, generator=g) for g in self._generators]
+        rows = [torch.rand(shape, generator=g, **_ON_CPU) for g in self._generators]
         return torch.stack(rows).clamp(1e-7, 1 - 1e-7).to(self.device)
 
     def gumbel(self, *shape: int) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,26 @@ from dlm_core.config import (
     GuidanceConfig,
     SamplingConfig,
 )
-from dlm_core.control.compose import Controls, ControlSpec, Term, as_controls
+from dlm_core.control.compose import Term
 from dlm_core.control.verdict import Verdict
 from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.diffusion.samplers import Progress
-from dlm_core.errors import MissingError
+from dlm_core.diffusion.surroundings import usual_torch
+from dlm_core.errors import DLMError, MissingError, UsageError
+from dlm_core.generation.arguments import (
+    GuidanceLike,
+    ModelLike,
+    SamplingLike,
+    controls_of,
+    guidance_of,
+    keep_of,
+    model_of,
+    sampling_of,
+    selector_of,
+    whole,
+)
 from dlm_core.generation.prepare import Prepared, Request, is_free, prepare
-from dlm_core.generation.signature import signature
+from dlm_core.generation.signature import helpers, signature
 from dlm_core.generation.walk import Sample, Walk, to_end
 from dlm_core.guidance.guard import Guard
 from dlm_core.plugins.loading import load_plugins
@@ -31,53 +45,62 @@ from dlm_core.selection import select as choose
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dlm_core.control.compose import Asked
+
     StepCallback = Callable[[float, list[str]], None]
     """(t, texts of x_0_hat) after a step."""
 
+WINDOW = 4
+"""Batches whose texts are sorted by length before they are walked: results wait for no more."""
+
 
 def generate(
-    model: Model | str = "e2e",
-    controls: Controls | ControlSpec | Iterable[ControlSpec] | None = None,
+    model: ModelLike = "e2e",
+    controls: Asked = None,
     n: int = 1,
     seed: int = 0,
     *,
-    sampling: SamplingConfig | None = None,
-    guidance: GuidanceConfig | None = None,
+    sampling: SamplingLike = None,
+    guidance: GuidanceLike = None,
     batch_size: int = 64,
     verify: bool = True,
     plugins: Plugins | None = None,
     progress: Progress | None = None,
     on_step: StepCallback | None = None,
-    select: SelectorSpec | None = None,
-    keep: int = 1,
+    select: SelectorSpec | str | None = None,
+    keep: int | None = None,
 ) -> list[Result]:
     """Generate n texts.
 
     Args:
         model: a loaded model, or the name or path of a bundle.
-        controls: `Semantic(food="Japanese") + 0.5 * Length(12)`, one spec, several, or None.
+        controls: `Semantic(food="Japanese") + 0.5 * Length(12)`, a spec, a string as on the command
+            line (`"length:12@0.5"`), several of these, or None.
         n: how many texts.
         seed: text i has seed + i and depends on nothing else of the call but controls and settings.
-        sampling: sampler, steps, clamping.
-        guidance: mode and its settings.
+        sampling: sampler, steps, clamping; also as a dict, `{"steps": 50}`.
+        guidance: mode and its settings; also as a dict, or the mode alone (`"paper"`).
         batch_size: texts walked together; changes memory and speed, not the texts.
         verify: also judge each text by its controls' verdicts.
         plugins: who provides the controls (named in reports); loaded on demand if omitted.
         progress: called with (steps done, steps in all).
         on_step: called with t and the current words of x_0_hat, for watching.
-        select: chooses among the n texts, for example `MBR(utility="bleu")`.
-        keep: how many it keeps, best first.
+        select: chooses among the n texts, for example `MBR(utility="bleu")` or `"mbr:bleu"`.
+        keep: how many it keeps, best first; 1 if omitted (`none`: all).
 
     Raises:
+        UsageError: an argument is of the wrong kind or out of range.
         SpecError, UnsatisfiableError: the controls ask what the model cannot do.
         MissingError: a bundle, a trained head, or what the selector needs is missing.
         PluginError: a control broke the protocol.
     """
-    request = Request(as_controls(controls), n, seed)
     plugins = plugins or load_plugins()
-    owner = plugins.origin("selector", select.kind) if select is not None else ""
-    if select is not None:
-        check_selector(select, owner)
+    request = Request(controls_of(controls, plugins), n, seed)
+    selector = selector_of(select, plugins)
+    kept = keep_of(keep, request.n, selector)
+    owner = plugins.origin("selector", selector.kind) if selector is not None else ""
+    if selector is not None:
+        check_selector(selector, owner)
     batches = generate_batches(
         model,
         [request],
@@ -90,15 +113,15 @@ def generate(
         on_step=on_step,
     )
     results = [result for batch in batches for _, result in batch]
-    return results if select is None else choose(select, results, keep, owner=owner)
+    return results if selector is None else choose(selector, results, kept, owner=owner)
 
 
 def generate_batches(
-    model: Model | str,
+    model: ModelLike,
     requests: Sequence[Request],
     *,
-    sampling: SamplingConfig | None = None,
-    guidance: GuidanceConfig | None = None,
+    sampling: SamplingLike = None,
+    guidance: GuidanceLike = None,
     batch_size: int = 64,
     verify: bool = True,
     plugins: Plugins | None = None,
@@ -107,59 +130,116 @@ def generate_batches(
 ) -> Iterator[list[tuple[int, Result]]]:
     """Walk many requests, of different controls, in shared batches.
 
+    Texts of like lengths share a batch, sorted within the next `WINDOW` batches.
+
     Yields:
-        after each batch, its (index of the request, result), in order of requests and seeds, so
-        that nothing finished is lost when a later batch fails.
+        as batches are done, (index of the request, result), in order of requests and seeds; when a
+        batch fails, first what is finished, so that nothing is lost.
     """
-    if isinstance(model, str):
-        model = Model.load(model)
-    sampling = sampling or SamplingConfig()
-    guidance = guidance or GuidanceConfig()
+    for request in requests:
+        if not isinstance(request, Request):
+            raise UsageError(f"requests: expected a Request, got {request!r}")
+    size = whole("batch_size", batch_size, 1)
+    settings = sampling_of(sampling), guidance_of(guidance)
+    loaded = model_of(model)
     plugins = plugins or load_plugins()
-    prepared = [prepare(model, request, plugins) for request in requests]
-    total = -(-sum(request.n for request in requests) // batch_size) * sampling.steps
-    for number, batch in enumerate(_batched(_samples(model, prepared), batch_size)):
-        walk = Walk(model, prepared, batch, sampling, guidance, on_step)
-        words = walk.run(_shifted(progress, number * sampling.steps, total))
+    prepared = [prepare(loaded, request, plugins) for request in requests]
+    named = [helpers(r.controls, loaded.info, plugins, verify) for r in requests]
+    run = _Run(loaded, prepared, named, *settings, verify, on_step)
+    total = -(-sum(request.n for request in requests) // size) * run.sampling.steps
+    return _in_order(run, size, progress, total)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How the texts of all requests are made."""
+
+    model: Model
+    prepared: list[Prepared]
+    helpers: list[list[str]]
+    """Of each request, for its signatures."""
+    sampling: SamplingConfig
+    guidance: GuidanceConfig
+    verify: bool
+    on_step: StepCallback | None
+
+    @usual_torch()
+    def results(
+        self, batch: Sequence[Sample], progress: Progress | None
+    ) -> list[tuple[int, Result]]:
+        """Walk one batch, and judge its texts."""
+        walk = Walk(self.model, self.prepared, batch, self.sampling, self.guidance, self.on_step)
+        words = walk.run(progress)
         log_probs = walk.final_log_probs(words)
-        results = []
-        for row, sample in enumerate(batch):
-            owner = prepared[sample.owner]
-            tokens = model.vocab.tokens(to_end(words[row, : sample.words].tolist(), model))
-            text = " ".join(tokens)
-            terms = zip(owner.request.controls.terms, owner.guards, log_probs[row], strict=True)
-            result = Result(
-                text=text,
-                tokens=tokens,
-                seed=sample.seed,
-                controls=[
-                    report(
-                        term.label,
-                        term.weight,
-                        log_prob,
-                        _verdict(term, text, guard, model.info)
-                        if verify
-                        else Verdict(None, "not asked for"),
-                        guard.plugin,
-                    )
-                    for term, guard, log_prob in terms
-                ],
-                signature=signature(model, owner.request.controls, sampling, guidance, sample.seed),
-                drafts=(walk.drafts[0][row], walk.drafts[1][row]),
-            )
-            results.append((sample.owner, result))
-        yield results
+        drafts = list(zip(*walk.drafts, strict=True))
+        return [
+            (sample.owner, self._result(sample, words[row].tolist(), log_probs[row], drafts[row]))
+            for row, sample in enumerate(batch)
+        ]
+
+    def _result(
+        self, sample: Sample, words: list[int], log_probs: list[float], drafts: tuple[str, str]
+    ) -> Result:
+        owner = self.prepared[sample.owner]
+        controls = owner.request.controls
+        tokens = self.model.vocab.tokens(to_end(words[: sample.words], self.model))
+        text = " ".join(tokens)
+        reports = []
+        for term, guard, log_prob in zip(controls.terms, owner.guards, log_probs, strict=True):
+            verdict = Verdict(None, "not asked for")
+            if self.verify:
+                verdict = _verdict(term, text, guard, self.model.info)
+            reports.append(report(term.label, term.weight, log_prob, verdict, guard.plugin))
+        made = self.model, controls, self.sampling, self.guidance, sample.seed
+        return Result(
+            text=text,
+            tokens=tokens,
+            seed=sample.seed,
+            controls=reports,
+            signature=signature(*made, self.helpers[sample.owner]),
+            drafts=drafts,
+        )
+
+    @usual_torch()
+    def next_samples(self, samples: Iterator[Sample], count: int) -> list[Sample]:
+        """The next ones, whose lengths are drawn here."""
+        return list(islice(samples, count))
+
+    def samples(self) -> Iterator[Sample]:
+        """All texts to make, in order of requests and seeds."""
+        for owner, p in enumerate(self.prepared):
+            free = is_free(self.model, p)
+            for seed in range(p.request.seed, p.request.seed + p.request.n):
+                yield Sample(owner, seed, _draw_words(self.model, p, seed), free)
 
 
-def _samples(model: Model, prepared: Sequence[Prepared]) -> Iterator[Sample]:
-    for owner, p in enumerate(prepared):
-        for seed in range(p.request.seed, p.request.seed + p.request.n):
-            yield Sample(owner, seed, _draw_words(model, p, seed), is_free(model, p))
+def _in_order(
+    run: _Run, size: int, progress: Progress | None, total: int
+) -> Iterator[list[tuple[int, Result]]]:
+    """Walk the samples in batches of like lengths, and yield their results in order."""
+    samples, walked = run.samples(), 0
+    while window := run.next_samples(samples, size * WINDOW):
+        done: dict[int, tuple[int, Result]] = {}
+        ready = 0
+        for rows in _batched([sample.words for sample in window], size):
+            try:
+                shifted = _shifted(progress, walked * run.sampling.steps, total)
+                results = run.results([window[k] for k in rows], shifted)
+            except DLMError:
+                if done:
+                    yield [done[k] for k in sorted(done)]
+                raise
+            walked += 1
+            done.update(zip(rows, results, strict=True))
+            first, ready = ready, next(k for k in range(ready, len(window) + 1) if k not in done)
+            if ready > first:
+                yield [done.pop(k) for k in range(first, ready)]
 
 
-def _batched(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
-    while batch := list(islice(samples, size)):
-        yield batch
+def _batched(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Places in batches of like lengths, each in order; the batch of the first comes first."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    return sorted(sorted(order[k : k + size]) for k in range(0, len(order), size))
 
 
 def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:

@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dlm_core.bundle import Model
-from dlm_core.control.compose import Controls, Term
+from dlm_core.control.compose import Controls, Term, as_controls
 from dlm_core.control.lengths import Lengths
+from dlm_core.control.parse import parse_spec
 from dlm_core.control.protocol import BuildContext, Contrary, SupportsLengths, SupportsRounding
+from dlm_core.diffusion.surroundings import usual_torch
 from dlm_core.errors import PluginError, UsageError
+from dlm_core.generation.arguments import whole
 from dlm_core.guidance.guard import Guard
+from dlm_core.plugins.loading import load_plugins
 from dlm_core.plugins.registry import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dlm_core.control.compose import Asked
+
     StepCallback = Callable[[float, list[str]], None]
     """(t, texts of x_0_hat) after a step."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Request:
-    """n texts under one set of controls; sample i of it has seed `seed + i`."""
+    """n texts under one set of controls; sample i of it has seed `seed + i`.
 
-    controls: Controls = field(default_factory=Controls)
-    n: int = 1
-    seed: int = 0
+    Args:
+        controls: as `generate` takes them; strings are read with the plugins that are installed.
+        n: how many texts.
+        seed: of the first.
+
+    Raises:
+        UsageError: an argument is of the wrong kind or out of range.
+    """
+
+    controls: Controls
+    n: int
+    seed: int
+
+    def __init__(self, controls: Asked = None, n: int = 1, seed: int = 0) -> None:
+        def parse(source: str) -> Term:
+            return parse_spec(source, load_plugins().controls)
+
+        object.__setattr__(self, "controls", as_controls(controls, parse))
+        object.__setattr__(self, "n", whole("n", n, 1))
+        object.__setattr__(self, "seed", whole("seed", seed))
 
 
 @dataclass(frozen=True)
@@ -47,6 +70,7 @@ class Prepared:
     """(max_words + 1,), of each number of words a text may have."""
 
 
+@usual_torch()
 def prepare(model: Model, request: Request, plugins: Plugins) -> Prepared:
     """Check a request against the model and build its controls.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dlm_core.config import ModelConfig
+from dlm_core.errors import UsageError
 from dlm_core.vocab import Vocab
 
 
@@ -21,6 +22,29 @@ def layout(ids: Sequence[int], config: ModelConfig, vocab: Vocab) -> list[int] |
         return list(ids) if 0 < len(ids) <= config.max_len else None
     body = [vocab.start, *ids[: config.max_len - 2], vocab.end]
     return body + [vocab.pad] * (config.max_len - len(body))
+
+
+def lay_out(texts: Sequence[str], name: str, config: ModelConfig, vocab: Vocab) -> list[list[int]]:
+    """Every text that fits, as `layout` places it.
+
+    Raises:
+        UsageError: none does; `name` is named.
+    """
+    laid_out = (layout(ids, config, vocab) for ids in vocab.encode_batch(texts))
+    kept = [s for s in laid_out if s is not None]
+    if not kept:
+        raise UsageError(
+            f"{name}: none of {len(texts)} texts has 1 to {config.max_len} words, the "
+            "model's 'max_len'"
+            if texts
+            else f"{name}: no text"
+        )
+    return kept
+
+
+def count_words(sequence: list[int], config: ModelConfig, vocab: Vocab) -> int:
+    """Words of a laid-out text, START, END and PAD left out."""
+    return len(sequence) if config.length_mode == "prior" else sequence.index(vocab.end) - 1
 
 
 def collate(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

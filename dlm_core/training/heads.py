@@ -111,3 +111,27 @@ def fit(
             on_step(step + 1, steps, value.item())
     for module in modules:
         module.eval()
+
+
+FEWEST_TEXTS = 20
+"""From fewer a head learns nothing that its figures could tell."""
+
+
+def require_texts(usable: int, given: int, what: str, fewest: int = FEWEST_TEXTS) -> None:
+    """Refuse a corpus that a head cannot learn from.
+
+    Args:
+        usable: texts that can be learnt from.
+        given: texts of the corpus.
+        what: which those are: "say a fact".
+        fewest: how many it takes.
+
+    Raises:
+        UsageError: there are fewer.
+    """
+    if usable < fewest:
+        found = "none" if not usable else f"only {usable}"
+        raise UsageError(
+            f"too little to learn from: {found} of {given} texts {what}, {fewest} are needed",
+            "give a larger corpus, or one that the control can read",
+        )

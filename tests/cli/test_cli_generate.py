@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -17,18 +18,21 @@ def test_text_goes_to_stdout_and_verdicts_to_stderr(make):
     run = make("-n", 3, "-c", "length:7")
     assert run.code == 0
     assert [len(line.split()) for line in run.lines] == [7, 7, 7]
-    assert run.err == "length:7  3/3 satisfied\n"
+    verdicts, summary = run.err.splitlines()
+    assert verdicts == "length:7  3/3 satisfied"
+    assert re.fullmatch(r"3 texts in \d+\.\d s; 3 satisfied", summary)
 
 
-def test_no_verify_says_nothing(make):
+def test_no_verify_says_nothing_of_verdicts(make):
     run = make("-n", 1, "-c", "length:7", "--no-verify")
-    assert run.code == 0 and len(run.lines) == 1 and not run.err
+    assert run.code == 0 and len(run.lines) == 1
+    assert re.fullmatch(r"1 text in \d+\.\d s; 1 not judged\n", run.err)
 
 
 def test_jsonl_holds_everything(make):
     run = make("-n", 2, "-c", "length:5-8@0.5", "--seed", 3, "--format", "jsonl")
     rows = [json.loads(line) for line in run.lines]
-    assert [row["seed"] for row in rows] == [3, 4] and not run.err
+    assert [row["seed"] for row in rows] == [3, 4] and run.err.endswith("; 2 satisfied\n")
     for row in rows:
         assert row["text"] == " ".join(row["tokens"])
         (control,) = row["controls"]
@@ -48,7 +52,7 @@ def test_a_text_is_a_function_of_its_seed(make):
 
 def test_seed_random_is_reported_and_no_seed_is_0(make):
     run = make("-n", 1, "--seed", "random", "--no-verify")
-    seed = run.err.removeprefix("seed: ").strip()
+    seed = run.err.splitlines()[0].removeprefix("seed: ")
     assert make("-n", 1, "--seed", seed).lines == run.lines
     assert make("-n", 1).lines == make("-n", 1, "--seed", 0).lines
 
@@ -56,8 +60,9 @@ def test_seed_random_is_reported_and_no_seed_is_0(make):
 def test_output_file(make, tmp_path):
     path = tmp_path / "out.txt"
     path.write_text("an old line\n" * 50)
-    run = make("-n", 2, "-o", path)
-    assert run.code == 0 and not run.out and f"wrote 2 texts to {path}" in run.err
+    run = make("-n", 2, "-o", path, "--force")
+    assert run.code == 0 and not run.out and "2 texts in " in run.err
+    assert f"written to {path}" in run.err
     assert path.read_text() == make("-n", 2).out
 
 
@@ -65,7 +70,7 @@ def test_a_failed_run_leaves_the_old_output_alone(make, tmp_path):
     old, new = tmp_path / "old.txt", tmp_path / "new.txt"
     old.write_text("precious\n")
     for path in (old, new):
-        assert make("-o", path, "--device", "gpu").code == 2
+        assert make("-o", path, "--force", "--device", "gpu").code == 2
     assert old.read_text() == "precious\n" and not new.exists()
 
 
@@ -176,7 +181,7 @@ def test_options_without_effect_are_told(make):
     assert run.code == 0
     assert "warning: option '--eta' has no effect without --sampler ddim" in run.err
     assert "warning: option '--fluency' has no effect without --guidance paper or both" in run.err
-    assert not make("-n", 1, "--eta", 0.5, "--sampler", "ddim", "--no-verify").err
+    assert "warning" not in make("-n", 1, "--eta", 0.5, "--sampler", "ddim", "--no-verify").err
 
 
 def test_paper_guidance_runs(make):

@@ -1,0 +1,145 @@
+"""Answering a file of requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dlm_cli.controls import check_heads
+from dlm_cli.files import open_lines, open_results
+from dlm_cli.generate.describe import Tally
+from dlm_cli.generate.job import Job
+from dlm_cli.generate.watch import Watch
+from dlm_cli.output import progress_bar, stderr, utf8_stdout
+from dlm_cli.requests.item import Item, make_item
+from dlm_cli.requests.lines import Line, Reader, chunks, count_lines, rows
+from dlm_cli.requests.recipes import Recipe
+from dlm_cli.requests.resume import Written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from dlm_cli.files import ResultFile
+    from dlm_core.bundle import Model as LoadedModel
+    from dlm_core.results import Result
+
+
+@dataclass
+class Answers:
+    """Answers requests in their order; one that fails is told and stops no other.
+
+    Args:
+        name: the file of requests; `-` is stdin.
+        asked: what a request that leaves keys out takes.
+    """
+
+    job: Job
+    name: str
+    asked: Recipe
+    watch: bool
+    tally: Tally = field(default_factory=Tally)
+
+    def run(self, output: Path | None, resume: bool, device: str) -> int:
+        """Make the texts of a file of requests; without a device only check them.
+
+        Returns:
+            the exit code: of the worst line.
+        """
+        utf8_stdout()
+        reader = self._reader(None)
+        with open_lines(self.name, "option '--requests'") as lines:
+            if not device:
+                good = sum(1 for _ in reader.items(lines))
+                stderr(f"{good} requests are well formed{_others(reader)}")
+                return reader.worst
+            with open_results(output, append=resume) as out:
+                if resume:
+                    reader.written = Written(out, self.job.settings)
+                loaded = self.job.load(device)
+                reader.parse = lambda line: self._item(line, loaded)
+                try:
+                    self._write(loaded, reader, lines, out)
+                except KeyboardInterrupt:
+                    done = f"{out.lines} texts of {out.writes} requests"
+                    stderr(f"stopped: {done} are written{_others(reader)}")
+                    raise typer.Exit(130) from None
+        self.tally.tell(out.path, requests=out.writes, others=_others(reader))
+        return reader.worst
+
+    def _reader(self, loaded: LoadedModel | None) -> Reader:
+        asked = self.asked
+        defaults: dict[str, Any] = {"controls": list(asked.controls), "n": asked.n}
+        defaults |= {"select": asked.select, "keep": asked.keep}
+        return Reader(self.name, defaults, asked.seed, lambda line: self._item(line, loaded))
+
+    def _item(self, line: Line, loaded: LoadedModel | None) -> Item:
+        """A request checked against the model."""
+        from dlm_core.generation.prepare import prepare
+
+        assert line.seed is not None
+        item = make_item(
+            line.controls, line.n, line.seed, line.select, line.keep, self.job.plugins,
+            line.id, line.meta,
+        )  # fmt: skip
+        if loaded is None:
+            item.controls.check(self.job.info)
+            check_heads(item.controls, self.job.info)
+        else:
+            prepare(loaded, item.request, self.job.plugins)
+        return item
+
+    def _write(
+        self, loaded: LoadedModel, reader: Reader, lines: Iterable[bytes], out: ResultFile
+    ) -> None:
+        on_step = Watch(self.job.sampling.steps) if self.watch else None
+        settings, total = self.job.settings, count_lines(self.name)
+        with progress_bar("requests", total, hidden=self.watch) as bar:
+            for item, results in chain.from_iterable(
+                self._answers(loaded, chunk, on_step, reader)
+                for chunk in chunks(reader.items(lines), self.job.batch_size)
+            ):
+                bar.clear()
+                try:
+                    out_lines = rows(item, results, settings)
+                except ValueError as error:  # no JSON can hold it
+                    reader.failed(item, error)
+                    continue
+                out.write(out_lines)
+                self.tally.add(results)
+                if total is not None:  # those not made are no part of the rate
+                    bar.total = total - reader.failures - reader.skipped
+                bar.update()
+
+    def _answers(
+        self, model: LoadedModel, items: Sequence[Item], on_step: Watch | None, reader: Reader
+    ) -> Iterator[tuple[Item, list[Result]]]:
+        """Each request with what is kept of it, as soon as its last text is made.
+
+        Where one fails, those not answered yet are made one by one: their texts are the same.
+        """
+        todo = 0
+        candidates: list[list[Result]] = [[] for _ in items]
+        try:
+            for batch in self.job.texts(model, items, on_step=on_step):
+                for index, result in batch:
+                    candidates[index].append(result)
+                while todo < len(items) and len(candidates[todo]) == items[todo].n:
+                    answer = items[todo].choose(candidates[todo], self.job.plugins)
+                    todo += 1
+                    yield items[todo - 1], answer
+        except Exception as error:
+            if len(items) == 1:
+                reader.failed(items[0], error)
+                return
+            for item in items[todo:]:
+                yield from self._answers(model, [item], on_step, reader)
+
+
+def _others(reader: Reader) -> str:
+    """What became of the lines that gave no texts."""
+    there = f"; there already {reader.skipped}" if reader.skipped else ""
+    return there + (f"; refused {reader.failures}" if reader.failures else "")

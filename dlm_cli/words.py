@@ -1,0 +1,18 @@
+"""How things are written for a person."""
+
+from __future__ import annotations
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks, where a line is a text."""
+    return " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text.rstrip("\r\n")
+
+
+def spell_time(seconds: float) -> str:
+    """0.4 s, 12 s, 1 min 40 s, 2 h 3 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,133 @@
+"""Heads of controls: what training leaves in a folder, and whether it belongs to a model.
+
+A head reads a model's word ids, word vectors and noise. Each stores the digest of the model it was
+trained for (`ModelInfo.digest`); one check refuses it for another. Heads of earlier versions have
+none and work as long as their sizes fit. Light: imports no torch by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlm_core.bundle import ModelInfo
+from dlm_core.errors import MissingError
+from dlm_core.files import write_json
+from dlm_core.text import load_json
+from dlm_core.weights import read_file, write_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from dlm_core.bundle import Model
+
+MODEL = "model"
+"""Key of the digest in a head's config.json."""
+
+
+def read_config(folder: Path, hint: str | None = None) -> dict[str, Any]:
+    """config.json of a head.
+
+    Raises:
+        MissingError: it is missing, may not be read, or is no JSON object.
+    """
+    path = folder / "config.json"
+    try:
+        config = load_json(read_file(path))
+    except ValueError as error:
+        raise MissingError(f"{path} is broken: {error}", hint) from error
+    except MissingError as error:
+        raise MissingError(error.message, error.hint or hint) from error
+    if not isinstance(config, dict):
+        raise MissingError(f"{path} is broken: not a JSON object", hint)
+    return config
+
+
+def check_head(info: ModelInfo, kind: str, digest: str | None = None) -> Path:
+    """The folder of a head that is there and was trained for this model.
+
+    Args:
+        info: the model.
+        kind: of the control; KIND/NAME where it has many heads.
+        digest: of the model, where it is known already.
+
+    Raises:
+        MissingError: there is none, or it was trained for another model.
+    """
+    folder = info.head_path(kind)
+    control, _, name = kind.partition("/")
+    train = info.train_command(control, name or None)
+    try:
+        there = (folder / "config.json").is_file()
+    except OSError as error:
+        raise MissingError(f"cannot read {folder}: {error.strerror or error}") from error
+    if not there:
+        if kind in info.head_places:
+            raise MissingError(f"{folder}: no trained head for control '{kind}'", train)
+        raise MissingError(
+            f"model '{info.name or info.path.name}' has no trained head for control '{kind}'", train
+        )
+    check_digest(info, kind, folder, digest)
+    return folder
+
+
+def check_digest(info: ModelInfo, kind: str, folder: Path, digest: str | None = None) -> None:
+    """Refuse a head that says it was trained for another model.
+
+    Raises:
+        MissingError: it was, or its config.json is broken.
+    """
+    trained_for = read_config(folder).get(MODEL)
+    if trained_for is not None and trained_for != (digest or info.digest):
+        raise foreign(info, kind, folder)
+
+
+def foreign(info: ModelInfo, kind: str, folder: Path, why: str = "") -> MissingError:
+    """The error for a head of another model."""
+    control, _, name = kind.partition("/")
+    return MissingError(
+        f"the head of control '{control}' in {folder} was trained for another model than "
+        f"'{info.name or info.path.name}'{why}",
+        info.train_command(control, name or None),
+    )
+
+
+def fill(
+    module: nn.Module,
+    weights: dict[str, Tensor],
+    info: ModelInfo,
+    kind: str,
+    folder: Path | None = None,
+) -> None:
+    """Put the tensors of the head of `kind`, in `folder` or where the model has it, into its net.
+
+    Raises:
+        MissingError: the sizes differ: it was trained for another model.
+    """
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        sizes = next((line.strip() for line in str(error).splitlines()[1:]), str(error))
+        raise foreign(info, kind, folder or info.head_path(kind), f": {sizes}") from error
+
+
+def write_head(model: Model, out: Path, weights: dict[str, Tensor], config: dict[str, Any]) -> None:
+    """Write head.safetensors and config.json, with the digest of the model it is for."""
+    figures = {k: v for k, v in config.get("figures", {}).items() if math.isfinite(v)}
+    write_weights(out / "head.safetensors", weights)
+    write_json(out / "config.json", {MODEL: model.digest, **config, "figures": figures}, indent=1)
+
+
+def stamp(folder: Path, digest: str) -> None:
+    """Add the digest to the config.json that a control of a plugin wrote by itself."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # whatever it is, it is the plugin's
+    if isinstance(config, dict) and MODEL not in config:
+        write_json(path, {MODEL: digest, **config}, indent=1)
