@@ -72,7 +72,7 @@ def show(
     print_table(
         [
             ("positional", ", ".join(cls.positional) or "none: write field=value"),
-            ("weight", f"{cls.default_weight:g} unless given"),
+            ("weight", f"{data['default_weight']:g} unless given"),
             ("provider", data["provider"]),
             ("source", data["source"]),
             ("head", data["head"] + (f" in model '{model}'" if trainable(cls) else "")),
@@ -126,12 +126,14 @@ def head_state(cls: type[ControlSpec], info: ModelInfo) -> str:
 
 
 def _describe(cls: type[ControlSpec], plugins: Plugins, info: ModelInfo) -> dict[str, Any]:
+    from dlm_core.control.compose import usual_weight
+
     return {
         "kind": cls.kind,
         "summary": cls.summary(),
         "examples": list(cls.examples),
         "positional": list(cls.positional),
-        "default_weight": cls.default_weight,
+        "default_weight": usual_weight(cls),
         "fields": {name: _describe_field(field) for name, field in cls.model_fields.items()},
         "provider": plugins.origin("control", cls.kind),
         "source": _source(cls),

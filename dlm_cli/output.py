@@ -42,7 +42,7 @@ def tell_error(message: str, hint: str | None = None, trace: bool = False) -> No
 
 def print_json(value: Any) -> None:
     """A value as readable JSON on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from dlm_core.calling import WrongReturnError, each, expect, owner_of, plugin_name
 from dlm_core.errors import MissingError, UsageError, did_you_mean
 
 _SLOT = re.compile(r"\s*([^,\[\]]+?)\[(.*?)\](?:,|$)")
@@ -27,6 +28,17 @@ class Example:
 
     text: str
     fields: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """What is wrong with it, and what was expected: a reader may have made it of anything."""
+        if not isinstance(self.text, str):
+            return f"an Example whose text is {self.text!r}", "a str"
+        if not isinstance(self.fields, dict) or not all(
+            isinstance(word, str) for pair in self.fields.items() for word in pair
+        ):
+            return f"an Example whose fields are {self.fields!r}", "a dict of str to str"
+        return None
 
 
 CorpusReader = Callable[[Path], Iterator[Example]]
@@ -184,7 +196,15 @@ def read_corpus(name: str, readers: dict[str, CorpusReader] | None = None) -> li
         )
     if kind not in known:
         raise UsageError(f"corpus '{name}': unknown reader '{kind}'", did_you_mean(kind, known))
-    examples = list(known[kind](Path(path).expanduser()))
+    subject, file = plugin_name("corpus", kind, owner_of(known[kind])), Path(path).expanduser()
+    examples = list(each(subject, "example", lambda: known[kind](file), _checked))
     if not examples:
         raise UsageError(f"corpus '{name}': no texts in it")
     return examples
+
+
+def _checked(example: object) -> Example:
+    found = expect(example, Example, "an Example")
+    if fault := found.fault:
+        raise WrongReturnError(*fault)
+    return found

@@ -145,6 +145,8 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def rows(item: Item, results: Sequence[Result]) -> list[str]:
     """A request's lines of output."""
     return [
-        json.dumps({"id": item.id, **result.model_dump(mode="json")}, ensure_ascii=False)
+        json.dumps(
+            {"id": item.id, **result.model_dump(mode="json")}, ensure_ascii=False, allow_nan=False
+        )
         for result in results
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 
 from dlm_cli.help import examples
 from dlm_cli.options import Device, Model, PluginFiles
-from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
+from dlm_cli.output import pick_device, progress_bar, require_folder, stderr, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +138,8 @@ def train_control(
     figures = _train_head(cls, loaded, examples_, folder, plugins.origin("control", kind), chosen)
     for name, value in figures.items():
         stderr(f"{name}: {value:.4f}")
+        if not math.isfinite(value):
+            warn(f"control '{kind}': the figure '{name}' is {value:g}")
     stderr(f"wrote {folder}")
     if cls.named_heads:
         stderr(f"use it: -c '{kind}:{name if out is None else folder}=...'")
@@ -178,7 +181,7 @@ def _train_head(
     owner: str,
     options: dict[str, Any],
 ) -> dict[str, float]:
-    from dlm_core.errors import DLMError, PluginError
+    from dlm_core.calling import WrongReturnError, expect, number, plugin_errors, plugin_name
 
     with progress_bar(f"training {cls.kind}", options.get("steps", 0)) as bar:
 
@@ -188,13 +191,10 @@ def _train_head(
             if step % 20 == 0:
                 bar.set_postfix(loss=f"{loss:.3f}")
 
-        try:
-            return cls.train(model, corpus, out, on_step=on_step, **options)
-        except DLMError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"control '{cls.kind}' from {owner} failed at train: "
-                f"{type(error).__name__}: {error}",
-                "DLM_DEBUG=1 shows the traceback",
-            ) from error
+        expected = "a dict of figures by name"
+        with plugin_errors(plugin_name("control", cls.kind, owner), "train"):
+            figures = cls.train(model, corpus, out, on_step=on_step, **options)
+            for name in expect(figures, dict, expected):
+                if not isinstance(name, str):
+                    raise WrongReturnError(f"a dict with the key {name!r}", expected)
+            return {name: number(value, expected) for name, value in figures.items()}

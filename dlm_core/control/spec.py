@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from dlm_core.calling import expect, owner_of, plugin_errors, plugin_name
 from dlm_core.control.grammar import split_body
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    _what: ClassVar[str] = "spec"
+    """What errors call it: control or selector."""
     kind: ClassVar[str] = ""
     """The name in front of the colon."""
     positional: ClassVar[tuple[str, ...]] = ()
@@ -47,12 +50,15 @@ class Spec(BaseModel):
         return json.dumps(values, ensure_ascii=False)
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.body()}" if type(self).model_fields else self.kind
+        if not type(self).model_fields:
+            return self.kind
+        with plugin_errors(plugin_name(self._what, self.kind, owner_of(type(self))), "body"):
+            return f"{self.kind}:{expect(self.body(), str, 'a str')}"
 
     @classmethod
     def summary(cls) -> str:
         """First line of the docstring."""
-        return (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else ""
+        return next(iter((cls.__doc__ or "").strip().splitlines()), "")
 
 
 class SpecValueError(ValueError):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pluggy
 
+from dlm_core.calling import describe, set_owner
 from dlm_core.control.compose import ControlSpec
 from dlm_core.corpora import READERS, CorpusReader
 from dlm_core.errors import PluginError
@@ -97,7 +98,7 @@ class Plugins:
         Raises:
             PluginError: in strict mode.
         """
-        failure = Failure(origin, stage, f"{type(error).__name__}: {error}")
+        failure = Failure(origin, stage, describe(error))
         self.failures.append(failure)
         if self.strict:
             raise PluginError(str(failure), failure.hint) from error
@@ -149,6 +150,8 @@ class Staged:
             getattr(self.plugins, what).update(staged)
             singular = {"corpora": "corpus"}.get(what, what[:-1])
             self.plugins.origins.update({(singular, kind): origin for kind in staged})
+            for offered in staged.values():
+                set_owner(offered, str(origin))
 
 
 def key(origin: Origin) -> str:

@@ -65,7 +65,7 @@ class Pick(dlm.SelectorSpec):
         ("order", "depend on the candidates' order"),
         ("random", "differ from one call to the next"),
         ("single", "ZeroDivisionError"),
-        ("few", "gave 1 scores for 5 candidates"),
+        ("few", "returned 1 scores for 5 candidates"),
     ],
 )
 def test_a_faulty_selector_fails_by_name(fault: str, message: str) -> None:
