@@ -70,7 +70,7 @@ def plugin_errors(
         stage: what is being called: check, build, verify, t=0.300.
         passing: exceptions that are no fault here.
     """
-    with _stdout_aside():
+    with printing_aside():
         try:
             yield
         except (DLMError, KeyboardInterrupt, GeneratorExit):
@@ -158,8 +158,8 @@ _aside: _Aside | None = None
 
 
 @contextmanager
-def _stdout_aside() -> Iterator[None]:
-    """Results alone go to stdout: not what this thread prints inside.
+def printing_aside() -> Iterator[None]:
+    """What this thread prints inside goes to stderr: stdout is for results alone.
 
     Other threads print where they did. The first of calls that overlap puts the stand-in up, the
     last takes it down.

@@ -82,17 +82,19 @@ class Classify(ControlSpec):
                 f"{TRAIN} --model {info.path}",
             )
 
-    def _unknown(self, field: str, info: ModelInfo) -> SpecError:
+    def _unknown(self, field: str, info: ModelInfo) -> SpecError | MissingError:
         if field == "name":
             heads = [head.partition("/") for head in info.heads]
             known = [name for kind, _, name in heads if kind == self.kind and name]
             what = f"model '{info.path.name}' has no classifier '{self.name}'"
+            if not known:
+                return MissingError(f"control 'classify': {what}", f"{TRAIN} --model {info.path}")
         else:
             known = read_config(self.folder(info))["labels"]
             what = f"classifier '{self.name}' has no label '{self.label}'"
         source, value = str(self), getattr(self, field)
         start = max(0, source.rfind(value))
-        hint = did_you_mean(value, known) if known else f"{TRAIN} --model {info.path}"
+        hint = did_you_mean(value, known)
         return SpecError(
             f"control 'classify': {what}",
             source=source,
