@@ -51,10 +51,15 @@ class Guard:
         contrary = isinstance(self.control, Contrary)
         control = self.control.control if isinstance(self.control, Contrary) else self.control
         value = control.log_prob(state)
-        if (self.normalised or contrary) and isinstance(value, Tensor):
+        if (
+            (self.normalised or contrary)
+            and isinstance(value, Tensor)
+            and value.is_floating_point()
+        ):
             highest = float(value.detach().max())
             if highest > ABOVE_ONE:
-                raise WrongReturnError(f"{highest:.4f}", "at most 0: it says it is normalised")
+                what = f"log_prob returned {highest:.4f}, expected at most 0"
+                self._fail(f"{what}: the control says it is normalised", state)
         return log1mexp(expect(value, Tensor, "a tensor")) if contrary else value
 
     def tilt(self, state: State) -> Tensor:
