@@ -54,9 +54,19 @@ def _distribution(path: Path) -> list[Source]:
             f"[project.entry-points.{GROUP}] ({type(error).__name__}: {error})",
             "dlm plugins new NAME writes a folder that is one",
         ) from error
-    _importable_from(path / "src" if (path / "src").is_dir() else path)
-    where = str(path.resolve())
-    return [(Origin(e.name, name, version, e.value, False, where), e.load) for e in entries]
+    source, where = path / "src" if (path / "src").is_dir() else path, str(path.resolve())
+    return [
+        (Origin(e.name, name, version, e.value, False, where), _entry_loader(source, e))
+        for e in entries
+    ]
+
+
+def _entry_loader(source: Path, entry: EntryPoint) -> Callable[[], Any]:
+    def load() -> Any:
+        _importable_from(source)
+        return entry.load()
+
+    return load
 
 
 def _file_loader(path: Path) -> Callable[[], ModuleType]:
