@@ -97,6 +97,7 @@ def new(
     from dlm_cli.plugins.new import write
     from dlm_core.errors import UsageError
 
+    name = name.removeprefix("dlm-control-")  # the distribution's name means the same
     owner = load(quiet=True).origin("control", name)
     if owner:
         raise UsageError(f"control '{name}' is already provided by {owner}", "choose another name")
