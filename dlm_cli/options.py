@@ -17,7 +17,7 @@ PluginFiles = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE",
-        help="A Python file that registers more controls; may be repeated.",
+        help="A Python file, or a plugin's folder, that registers more; may be repeated.",
         rich_help_panel="Controls",
     ),
 ]

@@ -51,7 +51,7 @@ def assert_control(
     gradient in what the control reads (the rounding distribution in `posterior` mode, x_t in
     `paper` mode), and is at most 0 if the control says it is `normalised`; the tilt is a
     distribution; `verify` judges; and guided texts have a higher log p(c) than unguided ones of the
-    same seeds and lengths.
+    same seeds and lengths, where there is room for it.
 
     Args:
         spec: a spec string of an installed control, or a spec object.

@@ -93,7 +93,7 @@ class Guard:
         ratio = gradient / log_q.exp()
         if not bool(gradient.isfinite().all()):
             self._fail("its gradient is not finite", state)
-        if getattr(self.control, "multilinear", False):
+        if self._told("multilinear", False):
             log_ratio = torch.log1p(ratio.clamp(min=-1 + 1e-12))
         else:
             log_ratio = torch.where(ratio > 0, torch.log1p(ratio.clamp(min=0)), ratio)
@@ -136,6 +136,15 @@ class Guard:
             if bool((ratios.isnan() | (ratios == torch.inf)).any()):
                 raise WrongReturnError("NaN or infinity", "logarithms")
         return self.weight * ratios[:count]
+
+    @property
+    def scope(self) -> object:
+        """`position` of a control on single words."""
+        return self._told("scope", "sentence")
+
+    def _told(self, attribute: str, default: object) -> object:
+        with plugin_errors(self._name, attribute):
+            return getattr(self.control, attribute, default)
 
     def _call(self, function: Callable[[State], Tensor], state: State) -> Tensor:
         with plugin_errors(self._name, f"t={float(state.t[0]):.3f}"):
@@ -187,5 +196,5 @@ class GuidedRows:
         """Controls on single words first: the others then see the words these leave possible."""
         return sorted(
             self.guards if self.joint is None else self.joint,
-            key=lambda g: getattr(g.control, "scope", "sentence") != "position",
+            key=lambda g: g.scope != "position",
         )

@@ -32,7 +32,7 @@ def load_plugins(
     """Load the built-ins, every installed plugin, and `files` (`--plugin ./mine.py`).
 
     Args:
-        files: Python files, or folders of distributions that need not be installed.
+        files: Python files, and folders of packages or distributions that need not be installed.
         chosen: load these beside the built-ins, in place of all that are installed: names of entry
             points or distributions, files, folders, modules. By default what DLM_PLUGINS says.
         strict: a failure raises. By default if DLM_STRICT_PLUGINS is 1.

@@ -169,6 +169,11 @@ FAULTS = {
         "return state.lengths", told="log_prob returned torch.int64, expected floats"
     ),
     "log_prob: an exit": built(EXITS, told="failed at t="),
+    "scope: an exception": built(
+        SOUND,
+        "@property\n        def scope(self): 1 / 0",
+        "failed at scope: ZeroDivisionError",
+    ),
     "tilt: infinity": built(
         SOUND, "def tilt(self, s): return s.token_log_probs + math.inf", "tilt returned NaN or inf"
     ),
