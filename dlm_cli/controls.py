@@ -83,7 +83,7 @@ def show(
     print_table(
         [
             ("positional", ", ".join(cls.positional) or "none: write field=value"),
-            ("weight", f"{cls.default_weight:g} unless given"),
+            ("weight", f"{data['default_weight']:g} unless given"),
             ("provider", data["provider"]),
             ("source", data["source"]),
             ("head", data["head"] + (f" in model '{model}'" if head_kind(cls) else "")),
@@ -180,12 +180,14 @@ def check_heads(controls: Controls, info: ModelInfo) -> None:
 
 
 def _describe(cls: type[ControlSpec], plugins: Plugins, info: ModelInfo) -> dict[str, Any]:
+    from dlm_core.control.compose import usual_weight
+
     return {
         "kind": cls.kind,
         "summary": cls.summary(),
         "examples": list(cls.examples),
         "positional": list(cls.positional),
-        "default_weight": cls.default_weight,
+        "default_weight": usual_weight(cls),
         "fields": {name: _describe_field(field) for name, field in cls.model_fields.items()},
         "provider": plugins.origin("control", cls.kind),
         "source": _source(cls),

@@ -56,7 +56,7 @@ PluginFiles = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE",
-        help="A Python file that registers more controls; may be repeated.",
+        help="A Python file, or a plugin's folder, that registers more; may be repeated.",
         callback=expand,
         rich_help_panel="Controls",
     ),

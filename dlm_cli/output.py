@@ -70,7 +70,7 @@ def utf8_stdout() -> None:
 def print_json(value: Any) -> None:
     """A value as readable JSON on stdout."""
     utf8_stdout()
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:

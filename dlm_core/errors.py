@@ -16,8 +16,7 @@ code   meaning
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -86,25 +85,6 @@ class PluginError(DLMError):
     """A plugin raised, or returned something the protocol does not allow."""
 
     exit_code = 5
-
-
-@contextmanager
-def plugin_errors(subject: str, stage: str) -> Iterator[None]:
-    """Turn whatever a plugin's code raises into a PluginError; dlm's own errors pass.
-
-    Args:
-        subject: who failed: `control 'length:5' from dlm 0.1.0`.
-        stage: what was being called: check, build, verify, t=0.300.
-    """
-    try:
-        yield
-    except DLMError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"{subject} failed at {stage}: {type(error).__name__}: {error}",
-            "DLM_DEBUG=1 shows the traceback",
-        ) from error
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

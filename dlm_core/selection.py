@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from dlm_core.calling import WrongReturnError, number, owner_of, plugin_errors, plugin_name
 from dlm_core.control.parse import parse_kind
 from dlm_core.control.spec import Spec
-from dlm_core.errors import PluginError, UsageError, plugin_errors
+from dlm_core.errors import UsageError
 
 if TYPE_CHECKING:
     from dlm_core.results import Result
@@ -48,7 +49,10 @@ def check_selector(selector: SelectorSpec, owner: str = "") -> None:
         PluginError: it raised something else.
     """
     with plugin_errors(_name(selector, owner), "check"):
-        selector.check()
+        if (found := selector.check()) is not None:  # type: ignore[func-returns-value]
+            raise WrongReturnError(
+                type(found).__name__, "nothing: it raises MissingError or UsageError"
+            )
 
 
 def select(
@@ -70,12 +74,19 @@ def select(
         raise UsageError(f"keep={keep}: at least 1")
     name = _name(selector, owner)
     with plugin_errors(name, "scores"):
-        scores = [float(score) for score in selector.scores(candidates)]
-    if len(scores) != len(candidates):
-        raise PluginError(f"{name} gave {len(scores)} scores for {len(candidates)} candidates")
-    for score, candidate in zip(scores, candidates, strict=True):
-        if not math.isfinite(score):
-            raise PluginError(f"{name} gave the score {score} to '{candidate.text}'")
+        found = selector.scores(list(candidates))  # a copy: it may sort them
+        if not isinstance(found, Iterable):
+            raise WrongReturnError(type(found).__name__, "a list of numbers")
+        scores = [number(score) for score in found]
+        if len(scores) != len(candidates):
+            raise WrongReturnError(
+                f"{len(scores)} scores for {len(candidates)} candidates", "one each"
+            )
+        for score, candidate in zip(scores, candidates, strict=True):
+            if not math.isfinite(score):
+                raise WrongReturnError(
+                    f"the score {score} for '{candidate.text}'", "a finite number"
+                )
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], candidates[i].seed))
     return [
         candidates[i].model_copy(update={"score": scores[i], "rank": rank})
@@ -84,4 +95,4 @@ def select(
 
 
 def _name(selector: SelectorSpec, owner: str) -> str:
-    return f"selector '{selector.kind}'" + (f" from {owner}" if owner else "")
+    return plugin_name("selector", selector.kind, owner or owner_of(type(selector)))

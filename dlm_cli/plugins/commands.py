@@ -97,6 +97,7 @@ def new(
     from dlm_cli.plugins.new import write
     from dlm_core.errors import UsageError
 
+    name = name.removeprefix("dlm-control-")  # the distribution's name means the same
     owner = load(quiet=True).origin("control", name)
     if owner:
         raise UsageError(f"control '{name}' is already provided by {owner}", "choose another name")
@@ -121,6 +122,7 @@ def check(
     """Run a plugin's controls and selectors, as their examples have them, through the test kit.
 
     Ends with the code of the worst: 3 for something missing, a trained head say; 5 for a fault.
+    Of dlm's own ('builtin') what is missing is told and does not count.
     """
     from dlm_cli.plugins.check import check_plugin
 
@@ -180,8 +182,8 @@ def _file(plugins: Plugins, origin: Origin) -> str:
     """Where its module lies, also if it could not be imported."""
     from importlib.util import find_spec
 
-    if Path(origin.module).suffix == ".py":
-        return str(Path(origin.module).resolve())
+    if origin.path and origin.alone:
+        return origin.path
     module = origin.module.partition(":")[0]
     try:
         spec = sys.modules[module].__spec__ if module in sys.modules else find_spec(module)

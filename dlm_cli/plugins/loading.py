@@ -69,7 +69,9 @@ def add_commands(app: typer.Typer, plugins: Plugins) -> None:
             for name in names:
                 if name in taken:
                     raise ValueError(f"command '{name}' is already provided by {taken[name]}")
-        except (Exception, SystemExit) as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
             plugins.fail(origin, "commands", error)
             continue
         taken |= dict.fromkeys(names, str(origin))
@@ -99,13 +101,21 @@ def _name_errors(app: typer.Typer, origin: Origin) -> None:
     for command in app.registered_commands:
         if command.callback is not None:
             command.callback = _named(command.callback, origin)
+    group = app.registered_callback
+    if group is not None and group.callback is not None:
+        group.callback = _named(group.callback, origin)
     for below in app.registered_groups:
         if below.typer_instance is not None:
             _name_errors(below.typer_instance, origin)
 
 
 def _named(callback: Callable[..., Any], origin: Origin) -> Callable[..., Any]:
-    """The same, its exceptions told as those of the plugin; Typer's and dlm's own pass."""
+    """The same, its exceptions told as those of the plugin.
+
+    Typer's and dlm's own pass, and so does an exit: what a command prints and what it ends with is
+    its own.
+    """
+    from dlm_core.calling import describe
     from dlm_core.errors import DLMError, PluginError
 
     @functools.wraps(callback)
@@ -114,10 +124,12 @@ def _named(callback: Callable[..., Any], origin: Origin) -> Callable[..., Any]:
             return callback(*args, **values)
         except (DLMError, typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
-        except Exception as error:
+        except (SystemExit, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
             raise PluginError(
                 f"plugin '{origin.name}' ({origin}) failed in the command {callback.__name__}: "
-                f"{type(error).__name__}: {error}",
+                f"{describe(error)}",
                 "DLM_DEBUG=1 shows the traceback",
             ) from error
 

@@ -176,6 +176,10 @@ def rows(item: Item, results: Sequence[Result], settings: str) -> list[str]:
     head: dict[str, Any] = {"id": item.id} | ({} if item.meta is None else {"meta": item.meta})
     record = {"digest": item.digest, "settings": settings, "seed": item.seed, "texts": len(results)}
     return [
-        json.dumps(head | r.model_dump(mode="json") | {"request": record}, ensure_ascii=False)
+        json.dumps(
+            head | r.model_dump(mode="json") | {"request": record},
+            ensure_ascii=False,
+            allow_nan=False,
+        )
         for r in results
     ]

@@ -265,7 +265,7 @@ def _train_head(
     owner: str,
     options: dict[str, Any],
 ) -> dict[str, float]:
-    from dlm_core.errors import DLMError, PluginError
+    from dlm_core.calling import WrongReturnError, expect, number, plugin_errors, plugin_name
     from dlm_core.heads import stamp
 
     with progress_bar(f"training {cls.kind}", options.get("steps", 0)) as bar:
@@ -276,15 +276,12 @@ def _train_head(
             if step % 20 == 0:
                 bar.set_postfix(loss=f"{loss:.3f}")
 
-        try:
+        expected = "a dict of figures by name"
+        with plugin_errors(plugin_name("control", cls.kind, owner), "train"):
             figures = cls.train(model, corpus, out, on_step=on_step, **options)
-            stamp(out, model.digest)
-            return figures
-        except DLMError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"control '{cls.kind}' from {owner} failed at train: "
-                f"{type(error).__name__}: {error}",
-                "DLM_DEBUG=1 shows the traceback",
-            ) from error
+            for name in expect(figures, dict, expected):
+                if not isinstance(name, str):
+                    raise WrongReturnError(f"a dict with the key {name!r}", expected)
+            figures = {name: number(value, expected) for name, value in figures.items()}
+        stamp(out, model.digest)
+        return figures

@@ -13,11 +13,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
+from dlm_core.calling import WrongReturnError, expect, number, owner_of, plugin_errors, plugin_name
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import Spec
 from dlm_core.control.verdict import Verdict
 from dlm_core.control.wrong import WrongSpecError
-from dlm_core.errors import SpecError, UnsatisfiableError, UsageError, plugin_errors
+from dlm_core.errors import SpecError, UnsatisfiableError, UsageError
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class ControlSpec(Spec):
         Raises:
             SpecError: the control is not `normalised`.
         """
-        return Controls((Term(self, self.default_weight, negated=True),))
+        return Controls((Term(self, usual_weight(type(self)), negated=True),))
 
     def __mul__(self, weight: float) -> Controls:
         return Controls((Term(self, weight),))
@@ -167,28 +168,49 @@ class Term:
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Numbers of words it admits: of a contrary, any."""
-        return Lengths() if self.negated else self.spec.lengths(info)
+        if self.negated:
+            return Lengths()
+        with self.named_errors("lengths"):
+            wanted = expect(self.spec.lengths(info), Lengths, "Lengths")
+            if fault := wanted.fault:
+                raise WrongReturnError(*fault)
+        return wanted
 
     def verify(self, text: str, info: ModelInfo) -> Verdict:
         """Judge a text of the model `info`, for the contrary if that is asked."""
-        verdict = self.spec.bind(info).verify(normal(text))
+        with self.named_errors("bind"):
+            spec = expect(self.spec.bind(info), ControlSpec, "a ControlSpec")
+        with self.named_errors("verify"):
+            verdict = expect(spec.verify(normal(text)), Verdict, "a Verdict")
+            if fault := verdict.fault:
+                raise WrongReturnError(*fault)
         return ~verdict if self.negated else verdict
 
     def _with(self, other: Term) -> Term | None:
         """Both as one, if their specs merge."""
-        with self.named_errors("merge"):
-            spec = self.spec.merge(other.spec) or other.spec.merge(self.spec)
-        label = f"{self.label} + {other.label}"
-        return None if spec is None else Term(spec, max(self.weight, other.weight), label)
+        for term, beside in ((self, other), (other, self)):
+            with term.named_errors("merge"):
+                spec = _spec_or_none(term.spec.merge(beside.spec))
+            if spec is not None:
+                label = f"{self.label} + {other.label}"
+                return Term(spec, max(self.weight, other.weight), label)
+        return None
+
+    def _contrary(self) -> Term | None:
+        """A contrary as the control that asks for it, if there is one."""
+        with self.named_errors("contrary"):
+            spec = _spec_or_none(self.spec.contrary())
+        return None if spec is None else Term(spec, self.weight, self.label)
 
     def named_errors(self, stage: str, owner: str = "") -> AbstractContextManager[None]:
         """Turn whatever the spec's own code raises into a PluginError that names it.
 
         Args:
             stage: what is being called: check, lengths, build, verify.
-            owner: distribution and version that provide the control.
+            owner: distribution and version that provide the control; of the plugin that
+                registered it if omitted.
         """
-        return plugin_errors(control_name(self.label, owner), stage)
+        return plugin_errors(control_name(self.label, owner or owner_of(type(self.spec))), stage)
 
 
 @dataclass(frozen=True)
@@ -221,8 +243,8 @@ class Controls:
         """These controls, those that merge as one term of the largest weight among them."""
         terms: list[Term] = []
         for term in self.terms:
-            if term.negated and (contrary := term.spec.contrary()) is not None:
-                term = Term(contrary, term.weight, term.label)
+            if term.negated:
+                term = term._contrary() or term
             for k, earlier in enumerate(terms):
                 if not (term.negated or earlier.negated) and (both := earlier._with(term)):
                     terms[k] = both
@@ -244,9 +266,8 @@ class Controls:
         merged = [term for term in self.merged() if term not in self.terms]
         for term in (*self.terms, *merged):
             with term.named_errors("check"):
-                term.spec.check(info)
-            with term.named_errors("lengths"):
-                wanted = term.lengths(info)
+                _expect_none(term.spec.check(info))  # type: ignore[func-returns-value]
+            wanted = term.lengths(info)
             if (wanted & model).empty:
                 raise UnsatisfiableError(
                     f"control '{term.label}' wants {wanted}; this model writes {model}",
@@ -272,7 +293,31 @@ class Controls:
 
 def control_name(label: str, owner: str = "") -> str:
     """A control as errors name it: `control 'length:5' from dlm 0.1.0`."""
-    return f"control '{label}'" + (f" from {owner}" if owner else "")
+    return plugin_name("control", label, owner)
+
+
+def usual_weight(kind: type[ControlSpec]) -> float:
+    """The weight of a control that is given none.
+
+    Raises:
+        PluginError: its `default_weight` is no finite number.
+    """
+    with plugin_errors(control_name(kind.kind, owner_of(kind)), "default_weight"):
+        weight = number(kind.default_weight, "a number")
+        if not math.isfinite(weight):
+            raise WrongReturnError(str(weight), "a finite number")
+    return weight
+
+
+def _spec_or_none(value: object) -> ControlSpec | None:
+    return None if value is None else expect(value, ControlSpec, "a ControlSpec or None")
+
+
+def _expect_none(value: object) -> None:
+    if value is not None:
+        raise WrongReturnError(
+            type(value).__name__, "nothing: it raises SpecError or UnsatisfiableError"
+        )
 
 
 def as_controls(value: Asked, parse: Callable[[str], Term] | None = None) -> Controls:
@@ -293,7 +338,7 @@ def as_controls(value: Asked, parse: Callable[[str], Term] | None = None) -> Con
     if isinstance(value, Term):
         return Controls((value,))
     if isinstance(value, ControlSpec):
-        return Controls((Term(value, value.default_weight),))
+        return Controls((Term(value, usual_weight(type(value))),))
     if isinstance(value, str):
         if parse is not None:
             return Controls((parse(value),))

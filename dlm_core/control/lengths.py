@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ class Lengths:
             return Lengths.of(n for n in numbers if n in self and n in other)
         highs = [h for h in (self.high, other.high) if h is not None]
         return Lengths(max(self.low, other.low), min(highs) if highs else None)
+
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """What is wrong with it, and what was expected: a control may have made it of anything."""
+        numbers = [self.low, *(() if self.high is None else (self.high,)), *(self.among or ())]
+        shown = f"Lengths({self.low!r}, {self.high!r})"
+        if any(not isinstance(n, Integral) or isinstance(n, bool) or n < 0 for n in numbers):
+            return shown, "whole numbers of words, 0 or more"
+        if self.empty and self != Lengths.of(()):  # which says that no length will do
+            return shown, "low <= high"
+        return None
 
     @property
     def empty(self) -> bool:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from dlm_core.control.compose import ControlSpec, Term
+from dlm_core.calling import expect, owner_of, plugin_errors, plugin_name
+from dlm_core.control.compose import ControlSpec, Term, usual_weight
 from dlm_core.control.spec import Spec
 from dlm_core.control.wrong import first_fault
 from dlm_core.errors import SpecError, did_you_mean
@@ -39,7 +40,7 @@ def parse_spec(source: str, kinds: Mapping[str, type[ControlSpec]]) -> Term:
     negation = _NOT.match(source)
     start = negation.end() if negation else 0
     spec = parse_kind("control", source, kinds, start, match.start() if match else None)
-    weight = float(match[1]) if match else spec.default_weight
+    weight = float(match[1]) if match else usual_weight(type(spec))
     return Term(spec, weight, source, negation is not None)
 
 
@@ -70,15 +71,21 @@ def parse_kind(
     cls = kinds[kind]
     place = start + len(kind) + 1
     span = (place, place + len(body)) if body else (0, len(source))
+    name = plugin_name(what, source, owner_of(cls))
     try:
-        fields = json.loads(body) if body.startswith("{") else cls.fields_from_body(body)
+        if body.startswith("{"):
+            fields = json.loads(body)
+        else:
+            with plugin_errors(name, "fields_from_body", passing=(ValueError,)):
+                fields = expect(cls.fields_from_body(body), dict, "a dict")
         if not isinstance(fields, dict):
             raise ValueError("expected a JSON object")
     except ValueError as error:
         hint = getattr(error, "hint", None) or _example(cls)
         raise SpecError(f"{what} '{kind}': {error}", source=source, span=span, hint=hint) from error
     try:
-        return cls.model_validate(fields)
+        with plugin_errors(name, "validation", passing=(ValidationError,)):
+            return cls.model_validate(fields)
     except ValidationError as error:
         raise _spec_error(what, cls, error, source, span) from error
     except SpecError as error:

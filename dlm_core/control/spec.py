@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from dlm_core.calling import expect, owner_of, plugin_errors, plugin_name
 from dlm_core.config import SaysWhatIsWrong
 from dlm_core.control.grammar import split_body
 from dlm_core.control.wrong import WrongSpecError, first_fault
@@ -81,12 +82,15 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
         return json.dumps(values, ensure_ascii=False)
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.body()}" if type(self).model_fields else self.kind
+        if not type(self).model_fields:
+            return self.kind
+        with plugin_errors(plugin_name(self._what, self.kind, owner_of(type(self))), "body"):
+            return f"{self.kind}:{expect(self.body(), str, 'a str')}"
 
     @classmethod
     def summary(cls) -> str:
         """First line of the docstring."""
-        return (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else ""
+        return next(iter((cls.__doc__ or "").strip().splitlines()), "")
 
 
 class SpecValueError(ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,24 @@ class Verdict:
     parts: Mapping[str, bool] | None = None
 
     @property
+    def fault(self) -> tuple[str, str] | None:
+        """What is wrong with it, and what was expected: a control may have made it of anything."""
+        if self.satisfied is not None and not _is_bool(self.satisfied):
+            return f"a Verdict whose satisfied is {self.satisfied!r}", "True, False or None"
+        if not isinstance(self.detail, str):
+            return f"a Verdict whose detail is {self.detail!r}", "a str"
+        share = self.score
+        if share is not None and not (isinstance(share, Real) and -1e-6 <= share <= 1 + 1e-6):
+            return f"a Verdict whose score is {share!r}", "a number in [0, 1] or None"
+        parts = self.parts
+        if parts is not None and not (
+            isinstance(parts, Mapping)
+            and all(isinstance(name, str) and _is_bool(held) for name, held in parts.items())
+        ):
+            return f"a Verdict whose parts are {parts!r}", "a dict of str to bool, or None"
+        return None
+
+    @property
     def share(self) -> float | None:
         """`score`, or 1.0 / 0.0 from `satisfied`."""
         if self.score is not None or self.satisfied is None:
@@ -41,3 +60,8 @@ class Verdict:
             None if self.score is None else 1.0 - self.score,
             None if self.parts is None else {name: not held for name, held in self.parts.items()},
         )
+
+
+def _is_bool(value: object) -> bool:
+    """True or False, numpy's too."""
+    return type(value).__name__ in ("bool", "bool_")

@@ -17,6 +17,17 @@ class Example:
     text: str
     fields: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """What is wrong with it, and what was expected: a reader may have made it of anything."""
+        if not isinstance(self.text, str):
+            return f"an Example whose text is {self.text!r}", "a str"
+        if not isinstance(self.fields, dict) or not all(
+            isinstance(word, str) for pair in self.fields.items() for word in pair
+        ):
+            return f"an Example whose fields are {self.fields!r}", "a dict of str to str"
+        return None
+
 
 CorpusReader = Callable[[Path], Iterator[Example]]
 """A reader may also take `encoding`, a name or None, as its second argument."""

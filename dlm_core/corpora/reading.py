@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from dlm_core.calling import WrongReturnError, each, expect, owner_of, plugin_name
 from dlm_core.corpora.example import CorpusReader, Example
 from dlm_core.corpora.rows import read_jsonl, read_labelled, read_text
 from dlm_core.corpora.tables import read_e2e, read_roc
@@ -50,16 +51,19 @@ def read_corpus(
         place = Path(path).expanduser()
     except RuntimeError as error:  # ~somebody
         raise MissingError(f"cannot read the corpus {path}: no such user") from error
-    examples = [_normal(example) for example in read(place)]
+    subject = plugin_name("corpus", kind, owner_of(known[kind]))
+    examples = list(each(subject, "example", lambda: read(place), _checked))
     if not any(example.text for example in examples):
         raise UsageError(f"corpus '{name}': no texts in it")
     return examples
 
 
-def _normal(example: Example) -> Example:
+def _checked(example: object) -> Example:
     """In NFC: JSON may hold an accent as an escape of its own, and a plugin reads as it likes."""
-    fields = {k: normal(v) if isinstance(v, str) else v for k, v in example.fields.items()}
-    return Example(normal(example.text), fields)
+    found = expect(example, Example, "an Example")
+    if fault := found.fault:
+        raise WrongReturnError(*fault)
+    return Example(normal(found.text), {k: normal(v) for k, v in found.fields.items()})
 
 
 def _decoding(read: CorpusReader, kind: str, encoding: str) -> CorpusReader:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from dlm_core.bundle import Model
+from dlm_core.calling import WrongReturnError
 from dlm_core.control.compose import Controls, Term, as_controls
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.parse import parse_spec
 from dlm_core.control.protocol import BuildContext, Contrary, SupportsLengths, SupportsRounding
 from dlm_core.diffusion.surroundings import usual_torch
-from dlm_core.errors import PluginError, UsageError
+from dlm_core.errors import UnsatisfiableError, UsageError
 from dlm_core.generation.arguments import whole
 from dlm_core.guidance.guard import Guard
 from dlm_core.plugins.loading import load_plugins
@@ -99,14 +100,11 @@ def _build(term: Term, context: BuildContext, plugins: Plugins) -> Guard:
     owner = plugins.origin("control", term.spec.kind)
     with term.named_errors("build", owner):
         control = term.spec.build(context)
-    if not callable(getattr(control, "log_prob", None)):
-        raise PluginError(
-            f"control '{term.label}' from {owner or 'an unknown plugin'}: build() returned "
-            f"{type(control).__name__}, which has no log_prob"
-        )
+        if not callable(getattr(control, "log_prob", None)):
+            raise WrongReturnError(type(control).__name__, "a control, which has a log_prob")
     if term.negated:
         control = Contrary(control)
-    return Guard(control, term.weight, term.label, owner)
+    return Guard(control, term.weight, term.label, owner, term.spec.normalised)
 
 
 def is_free(model: Model, prepared: Prepared) -> bool:
@@ -128,5 +126,10 @@ def _length_weights(model: Model, lengths: Lengths, guards: Sequence[Guard]) -> 
             with torch.no_grad():
                 ratios = guard.length_log_ratios(guard.control, count).detach().cpu().double()
             ratios = ratios.masked_fill(weights == 0, -torch.inf)
+            if not bool(ratios.isfinite().any()):
+                raise UnsatisfiableError(
+                    f"control '{guard.label}' holds in texts of no length that is left",
+                    "drop it, or a control that asks for a length",
+                )
             weights = weights * (ratios - ratios.max()).exp()
     return weights

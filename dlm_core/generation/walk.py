@@ -110,7 +110,9 @@ class Walk:
             fixed = torch.where(position == end, vocab.end, fixed)
             fixed[:, 0] = vocab.start
             fixed[self.free] = -1
-        inner = fixed_words(self.groups, self.words, self.longest)
+        plain = torch.ones(len(vocab), dtype=torch.bool, device=self.model.device)
+        plain[[vocab.unk, vocab.start, vocab.end, vocab.pad]] = False
+        inner = fixed_words(self.groups, self.words, self.longest, plain)
         window = fixed[:, self.offset : self.offset + self.longest]
         fixed[:, self.offset : self.offset + self.longest] = torch.where(inner >= 0, inner, window)
         return allowed, fixed

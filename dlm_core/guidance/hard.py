@@ -11,17 +11,25 @@ from dlm_core.control.protocol import SupportsFixed, SupportsRounding
 from dlm_core.guidance.guard import GuidedRows
 
 
-def fixed_words(groups: Sequence[GuidedRows], lengths: Tensor, width: int) -> Tensor:
+def fixed_words(
+    groups: Sequence[GuidedRows], lengths: Tensor, width: int, allowed: Tensor | None = None
+) -> Tensor:
     """Word ids every hard constraint asks for, (B, width), -1 where free.
 
+    Args:
+        groups: controls and their rows.
+        lengths: (B,).
+        width: places a text may have.
+        allowed: (V,) bool, the words of the vocabulary that a text may have; any if omitted.
+
     Raises:
-        PluginError: a control returned another shape.
+        PluginError: a control returned another shape, or what is no word.
     """
     out = torch.full((len(lengths), width), -1, device=lengths.device)
     for group in groups:
         for guard in group.guards:
             if isinstance(guard.control, SupportsFixed):
-                ids = guard.fixed(guard.control, lengths[group.rows], width)
+                ids = guard.fixed(guard.control, lengths[group.rows], width, allowed)
                 out[group.rows] = torch.where(ids >= 0, ids, out[group.rows])
     return out
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
 
+from dlm_core.calling import describe, set_owner
 from dlm_core.control.compose import ControlSpec
 from dlm_core.corpora import READERS, CorpusReader
 from dlm_core.errors import PluginError
@@ -25,6 +28,7 @@ class Origin:
         version: empty where there is none.
         module: what is imported, or the path of a file.
         installed: by pip, as opposed to a file or folder named by the user.
+        path: that file or folder, with links resolved; empty if it is none.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Origin:
     version: str
     module: str = ""
     installed: bool = True
+    path: str = ""
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".strip()
@@ -40,6 +45,17 @@ class Origin:
     def builtin(self) -> bool:
         """Part of dlm itself."""
         return self.distribution == BUILTIN
+
+    @property
+    def alone(self) -> bool:
+        """A file or module that belongs to no distribution."""
+        return self.distribution == self.module
+
+    def same(self, other: Origin) -> bool:
+        """The same plugin, whichever way the user came to it."""
+        if self.path and other.path:
+            return (self.name, self.path) == (other.name, other.path)
+        return (self.name, str(self), self.module) == (other.name, str(other), other.module)
 
     def called(self, name: str) -> bool:
         """The user may mean it by `name`: its entry point or its distribution."""
@@ -76,6 +92,8 @@ class Plugins:
     """(what, kind) -> who; `what` is control, selector, corpus or command."""
     loaded: list[Origin] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    files: dict[Origin, Path] = field(default_factory=dict)
+    """The module that each of those loaded is."""
     strict: bool = False
     """A failure raises."""
     manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager("dlm"))
@@ -84,6 +102,36 @@ class Plugins:
         """The distribution and version that provide a control, selector or corpus."""
         found = self.origins.get((what, kind))
         return str(found) if found is not None else ""
+
+    def has_file(self, origin: Origin) -> bool:
+        """The file of this plugin was loaded as part of another, an installed one say."""
+        loaded = {self.files.get(other) for other in self.loaded}
+        path = Path(origin.path)
+        return bool(origin.path) and not loaded.isdisjoint((path, path / "__init__.py"))
+
+    def already(self, origin: Origin, loaded: object) -> bool:
+        """What was imported is a plugin that is loaded, whatever it was called then.
+
+        Raises:
+            ValueError: it belongs to another distribution; or another has the name of this one.
+        """
+        file, name = source_of(loaded), self.manager.get_name(loaded)
+        for other in self.loaded:
+            if key(other) == name or (file is not None and self.files.get(other) == file):
+                break
+            if key(other) == key(origin):
+                raise ValueError(f"another '{origin.name}' of {other} is already loaded")
+        else:
+            if file is not None:
+                self.files[origin] = file
+            return False
+        elsewhere = origin.path and other.path and origin.path != other.path
+        if not (origin.alone or other.alone) and (str(origin) != str(other) or elsewhere):
+            raise ValueError(
+                f"{origin.module} is already loaded, as plugin '{other.name}' of {other}"
+                + (f" in {other.path}" if other.path else "")
+            )
+        return True
 
     def call(self, hook: str, origin: Origin, **arguments: Any) -> None:
         """Call a hook of one plugin alone, if it implements it."""
@@ -97,7 +145,7 @@ class Plugins:
         Raises:
             PluginError: in strict mode.
         """
-        failure = Failure(origin, stage, f"{type(error).__name__}: {error}")
+        failure = Failure(origin, stage, describe(error))
         self.failures.append(failure)
         if self.strict:
             raise PluginError(str(failure), failure.hint) from error
@@ -149,6 +197,14 @@ class Staged:
             getattr(self.plugins, what).update(staged)
             singular = {"corpora": "corpus"}.get(what, what[:-1])
             self.plugins.origins.update({(singular, kind): origin for kind in staged})
+            for offered in staged.values():
+                set_owner(offered, str(origin))
+
+
+def source_of(plugin: object) -> Path | None:
+    """The file that a module was read from; None of any other object."""
+    file = getattr(plugin, "__file__", None) if isinstance(plugin, ModuleType) else None
+    return Path(file).resolve() if isinstance(file, str) else None
 
 
 def key(origin: Origin) -> str:

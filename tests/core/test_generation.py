@@ -212,7 +212,9 @@ def test_lengths_follow_the_posterior_where_a_control_knows_it(
 
 
 def test_too_few_length_ratios_are_an_error(tiny_model: Model, plugins: Plugins) -> None:
-    with pytest.raises(PluginError, match=r"length_log_ratios returned \(3,\), expected \(15,\)"):
+    with pytest.raises(
+        PluginError, match=r"length_log_ratios returned shape \(3,\), expected \(15,\)"
+    ):
         generate(tiny_model, Long(count=3), plugins=plugins)
 
 
@@ -415,7 +417,7 @@ class Broken(ControlSpec):
     ("stage", "message"),
     [
         ("build", "failed at build: KeyError: 'head'"),
-        ("protocol", r"build\(\) returned str, which has no log_prob"),
+        ("protocol", r"build returned str, expected a control"),
         ("log_prob", "log_prob returned NaN or infinity"),
         ("verify", "failed at verify: RuntimeError: no judge"),
     ],

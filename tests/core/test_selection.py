@@ -54,10 +54,10 @@ def test_the_best_are_kept_best_first_and_ties_go_to_the_lower_seed(values, data
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ((1.0,), "gave 1 scores for 2 candidates"),
-        ((), "gave 0 scores"),
-        ((1.0, math.nan), "the score nan to 'text 1'"),
-        ((-math.inf, 1.0), "the score -inf to 'text 0'"),
+        ((1.0,), "returned 1 scores for 2 candidates"),
+        ((), "returned 0 scores"),
+        ((1.0, math.nan), "the score nan for 'text 1'"),
+        ((-math.inf, 1.0), "the score -inf for 'text 0'"),
     ],
 )
 def test_wrong_scores_are_the_plugins_fault(values, message):

@@ -65,7 +65,7 @@ class Pick(dlm.SelectorSpec):
         ("order", "depend on the candidates' order"),
         ("random", "differ from one call to the next"),
         ("single", "ZeroDivisionError"),
-        ("few", "gave 1 scores for 5 candidates"),
+        ("few", "returned 1 scores for 5 candidates"),
     ],
 )
 def test_a_faulty_selector_fails_by_name(fault: str, message: str) -> None:
@@ -91,6 +91,87 @@ def test_new_writes_exactly_these_files(tmp_path: Path, capsys: pytest.CaptureFi
     }
     assert main(["plugins", "new", "in-brief", "--out", str(tmp_path)]) == 2
     assert "File exists" in capsys.readouterr().err
+
+
+def test_new_takes_the_name_of_the_distribution_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plugins", "new", "dlm-control-in-brief", "--out", str(tmp_path)]) == 0
+    assert Path(capsys.readouterr().out.strip()).name == "dlm-control-in-brief"
+    assert main(["plugins", "new", "dlm-control-length", "--out", str(tmp_path)]) == 2
+    assert "control 'length' is already provided" in capsys.readouterr().err
+
+
+BUILTIN = """
+from dlm_core import ControlSpec, MissingError, SelectorSpec, hookimpl
+class Sure(ControlSpec):
+    "Holds already: there is no room for guidance."
+    kind = "sure"
+    examples = ("sure",)
+    def build(self, context):
+        return context.control(lambda s: (s.token_log_probs[:, 0].exp()[:, 5:].sum(-1)
+            * 1e-3 + 0.95).log() - 1e-4 * s.token_log_probs.exp()[..., 5].sum(-1))
+    def verify(self, text):
+        import sys
+        print("noise")
+        raise MissingError("no judge", "pip install judge")
+class Headless(Sure):
+    "Its head is missing."
+    kind = "headless"
+    examples = ("headless",)
+    def build(self, context):
+        return context.head_weights("headless")
+class Leaves(SelectorSpec):
+    "Leaves."
+    kind = "leaves"
+    examples = ("leaves",)
+    def scores(self, candidates):
+        raise SystemExit(0)
+@hookimpl
+def dlm_register_controls(register):
+    register(Sure)
+    if HEADLESS: register(Headless)
+@hookimpl
+def dlm_register_selectors(register):
+    if LEAVES: register(Leaves)
+"""
+
+
+@pytest.mark.parametrize(
+    ("headless", "leaves", "code", "begins"),
+    [
+        (False, False, 0, ["ok", "ok"]),
+        (True, False, 3, ["ok", "ok", "miss"]),
+        (True, True, 5, ["ok", "ok", "miss", "FAIL"]),
+    ],
+)
+def test_check_tells_what_is_missing_and_goes_on(
+    headless: bool, leaves: bool, code: int, begins: list[str],
+    tmp_path: Path, tiny_model: dlm.Model, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = tmp_path / "mine.py"
+    path.write_text(f"HEADLESS, LEAVES = {headless}, {leaves}\n" + BUILTIN)
+    model = str(tiny_model.info.path)
+    assert main(["plugins", "check", str(path), "-m", model]) == code
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if not line.startswith(" ")]
+    assert [line.split()[0] for line in lines] == begins, out
+    if leaves:
+        assert "selector 'leaves'" in lines[-1] and "SystemExit: 0" in lines[-1]
+
+
+@pytest.mark.slow
+def test_check_of_dlm_itself_ends_with_0(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether or not there are a parser, a classifier, a teacher and an encoder."""
+    monkeypatch.delenv("DLM_PARSER", raising=False)
+    assert main(["plugins", "check", "builtin"]) == 0
+    out = capsys.readouterr().out
+    told = {line.split(": ")[0] for line in out.splitlines() if line[0] != " "}
+    assert {"ok    control length:12", "miss  control classify:friendly=yes"} <= told
+    assert not any(line.startswith("FAIL") for line in told)
+    assert any(line.startswith("miss  selector lm") for line in told)
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def test_check_passes_sound_plugins_and_names_each_fault(dlm: Path, folder: Path
     [
         (["-c", "faulty:shape"], r"returned shape \(1, \d+\), expected \(1,\)"),
         (["-c", "faulty:verify"], "failed at verify: ZeroDivisionError: no words"),
-        (["--select", "faulty:nan"], "gave the score nan"),
+        (["--select", "faulty:nan"], "returned the score nan"),
     ],
 )
 def test_a_fault_in_use_ends_with_5_and_the_distribution(
