@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from dlm_controls.semantic import reader, tables
+from dlm_controls.semantic import oracle, reader, tables
 from dlm_controls.semantic.control import Phrase, SemanticControl, other_case
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.grammar import unquote
@@ -169,14 +169,23 @@ class Semantic(ControlSpec):
         )
 
     def verify(self, text: str) -> Verdict:
-        """The value's words occur (the paper's measure); `right_field` is reported beside it."""
+        """The value's words occur (the paper's measure), say this field, and nothing denies it."""
+        found = oracle.judge(text.split(), self.mr_field, self.mr_value)
+        parts = {
+            "value": found.value,
+            "right_field": found.right_field,
+            "consistent": found.consistent,
+        }
+        return Verdict(all(parts.values()), found.detail, parts=parts)
+
+    def verify_not(self, text: str) -> Verdict:
+        """Neither do the value's words occur, nor does the text say it in others."""
         words = text.split()
-        value = reader.has_value(words, self.mr_field, self.mr_value)
-        right = reader.right_field(words, self.mr_field, self.mr_value)
-        detail = "" if value else f"'{self.mr_value}' does not occur"
-        if value and not right:
-            detail = f"'{self.mr_value}' occurs, but not as {self.field}"
-        return Verdict(value, detail, parts={"right_field": right})
+        value = oracle.has_value(words, self.mr_field, self.mr_value)
+        right = oracle.right_field(words, self.mr_field, self.mr_value)
+        said = "occurs" if value else "is said in other words" if right else "does not occur"
+        parts = {"value": not value, "right_field": not right}
+        return Verdict(not (value or right), f"'{self.mr_value}' {said}", parts=parts)
 
     @classmethod
     def train(
