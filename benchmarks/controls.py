@@ -28,15 +28,17 @@ import text_metrics
 from teacher import Teacher
 
 from dlm_controls import Avoid, Infill, Length, Pos, Semantic
-from dlm_controls.semantic.reader import contradictions, repetitions
+from dlm_controls.semantic.oracle import contradictions, repetitions
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import as_controls
+from dlm_core.control.verdict import Verdict
 from dlm_core.generation.generate import generate_batches
 from dlm_core.generation.prepare import Request
 from dlm_core.results import Result
 
 FRAME = {"START", "END", "\n"}
+SEMANTIC_PARTS = ("value", "right_field", "consistent")
 
 
 @dataclass
@@ -132,9 +134,13 @@ def _semantic_rates(
 ) -> dict[str, float]:
     verdicts = [s.verify(r.text) for s, group in zip(specs, results, strict=True) for r in group]
     return {
-        "value": fmean(bool(v.satisfied) for v in verdicts),
-        "right_field": fmean(bool(v.parts and v.parts["right_field"]) for v in verdicts),
+        **{part: fmean(_part(v, part) for v in verdicts) for part in SEMANTIC_PARTS},
+        "satisfied": fmean(bool(v.satisfied) for v in verdicts),
     }
+
+
+def _part(verdict: Verdict, name: str) -> bool:
+    return bool(verdict.parts and verdict.parts[name])
 
 
 def _pos_rates(specs: Sequence[Pos], results: Sequence[Sequence[Result]]) -> dict[str, float]:
@@ -210,12 +216,19 @@ def four(bench: Bench) -> dict[str, float]:
         for *parts, group in zip(facts, tags, avoided, sizes, results, strict=True)
         for result in group
     ]
+    # the same with the paper's measure of the fact: its words occur
+    worded = [
+        _part(fact.verify(result.text), "value")
+        for fact, group in zip(facts, results, strict=True)
+        for result in group
+    ]
     lm, target_lm = _lm(bench, results), bench.lm([" ".join(w) for w in own])
     rates = _semantic_rates(facts, results) | _pos_rates(tags, results)
     rates |= {"avoid": fmean(m[2] for m in met), "length": fmean(m[3] for m in met)}
     return {
         **rates,
         "all_four": fmean(all(m) for m in met),
+        "all_four_value": fmean(v and all(m[1:]) for v, m in zip(worded, met, strict=True)),
         "lm": lm,
         "lm_targets": target_lm,
         "lm_ratio": lm / target_lm,

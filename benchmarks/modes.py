@@ -109,14 +109,18 @@ def row(name: str) -> Callable[[Bench], dict[str, Any]]:
             results, seconds = replace(bench, guidance=guidance).run(
                 f"{name} {mode}", [Request(as_controls(spec), SAMPLES) for spec in specs]
             )
-            judged = [
-                success(spec.verify(result.text))
+            verdicts = [
+                spec.verify(result.text)
                 for spec, group in zip(specs, results, strict=True)
                 for result in group
             ]
+            for part in verdicts[0].parts or ():
+                held = [bool(v.parts and v.parts[part]) for v in verdicts]
+                figures[f"{mode}_{part}"] = fmean(held)
             texts = [result.text for group in results for result in group]
             figures |= {
-                f"{mode}_success": fmean(judged),
+                f"{mode}_success": fmean(map(success, verdicts)),
+                f"{mode}_satisfied": fmean(bool(v.satisfied) for v in verdicts),
                 f"{mode}_lm": bench.lm(texts),
                 f"{mode}_seconds": seconds,
             }

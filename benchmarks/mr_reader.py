@@ -1,5 +1,9 @@
 """How well the rules of `dlm_controls.semantic.reader` read E2E references back into their MRs.
 
+Then the verdicts of `dlm_controls.semantic.oracle` on the same references, for each fact of their
+MRs: what a verdict refuses here is the corpus's own (a fact left out, or another one told) or is
+its mistake.
+
 Usage: python benchmarks/mr_reader.py [CORPUS.csv.gz ...]   (default: $DLM_SHARED's valid.csv.gz)
 """
 
@@ -14,7 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from dlm_controls import Semantic
 from dlm_controls.semantic import reader as mr
+from dlm_controls.semantic.oracle import agree, contradictions, repetitions
+from dlm_controls.semantic.tables import FIELDS
 from dlm_core.corpora import Example, read_corpus
 
 
@@ -23,7 +30,7 @@ def score(examples: list[Example]) -> dict[str, Counter[str]]:
 
     `close` counts readings whose MR value differs but means the same (`cheap`, `less than £ 20`).
     """
-    counts: dict[str, Counter[str]] = {field: Counter() for field in mr.FIELDS}
+    counts: dict[str, Counter[str]] = {field: Counter() for field in FIELDS}
     for example in examples:
         meant = {(f, v) for f, v in example.fields.items() if f in counts}
         said = {(m.field, m.value) for m in mr.read_mentions(example.text.split())}
@@ -32,7 +39,19 @@ def score(examples: list[Example]) -> dict[str, Counter[str]]:
         for field, value in said:
             counts[field]["said"] += 1
             counts[field]["hit"] += (field, value) in meant
-            counts[field]["close"] += any(mr.agree(value, v) for f, v in meant if f == field)
+            counts[field]["close"] += any(agree(value, v) for f, v in meant if f == field)
+    return counts
+
+
+def verdicts(examples: list[Example]) -> dict[str, Counter[str]]:
+    """Counts a field: facts `meant`, and those whose verdict has each part, or is `satisfied`."""
+    counts: dict[str, Counter[str]] = {field: Counter() for field in FIELDS}
+    for example in examples:
+        for field, value in example.fields.items():
+            if field in counts and mr.canonical_value(field, value) is not None:
+                verdict = Semantic(field=field, value=value).verify(example.text)
+                held = [name for name, holds in (verdict.parts or {}).items() if holds]
+                counts[field].update(["meant", *held, *["satisfied"] * bool(verdict.satisfied)])
     return counts
 
 
@@ -56,9 +75,14 @@ def main() -> None:
             p, r = c["hit"] / max(c["said"], 1), c["hit"] / max(c["meant"], 1)
             f1, near = 2 * p * r / max(p + r, 1e-9), c["close"] / max(c["said"], 1)
             print(f"{field:17}{c['meant']:8}{c['said']:8}{p:8.2%}{r:8.2%}{f1:8.2%}{near:9.2%}")
-        for check in (mr.contradictions, mr.repetitions):
+        for check in (contradictions, repetitions):
             rows = [check(example.text.split()) for example in examples]
             print(f"{check.__name__}: {sum(map(bool, rows)) / len(rows):.2%} of the texts")
+        parts = ("value", "right_field", "consistent", "satisfied")
+        print(f"{'verdicts':17}{'facts':>8}" + "".join(f"{part:>13}" for part in parts))
+        for field, c in verdicts(examples).items():
+            shares = "".join(f"{c[part] / max(c['meant'], 1):13.2%}" for part in parts)
+            print(f"{field:17}{c['meant']:8}{shares}")
 
 
 if __name__ == "__main__":

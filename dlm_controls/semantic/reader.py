@@ -8,19 +8,17 @@ so `family - friendly`, `family-friendly` and `Family friendly` are one phrase. 
   `low customer ratings`, `its rating is low`).
 * NEAR_WORDS and the rules of `_set_roles`, which tell a `near` place from the place described.
 
-`has_value` is the plain measure, the value's own words. Paraphrases count in `read_mentions` and
-`right_field` only; the tables below are the full list of them.
+What the facts are worth (said in the right field, denied, contradicted) is judged in `oracle`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import combinations, product
+from itertools import product
 
 from dlm_controls.semantic.tables import (
     AFTER,
@@ -32,17 +30,16 @@ from dlm_controls.semantic.tables import (
     BOTH,
     DEGREES,
     DOERS,
-    FIELDS,
     NEAR_PAIRS,
     NEAR_WORDS,
     NEGATORS,
     NO_PLACES,
     NUMBER,
+    ONLY,
     PHRASES,
     PLACE_SPELLINGS,
     PRICE,
     RATING,
-    SAME,
     SPELT,
     STOPS,
     VALUES,
@@ -72,7 +69,8 @@ def _pieces(token: str) -> tuple[str, ...]:
     return tuple(p for p in _PIECE.findall(plain) if p not in _DROPPED)
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words_of(text: str) -> tuple[str, ...]:
+    """The comparable words of a text."""
     return tuple(SPELT.get(p, p) for token in text.split() for p in _pieces(token))
 
 
@@ -112,10 +110,10 @@ def _lexicon() -> dict[str, list[tuple[tuple[str, ...], _Entry]]]:
         for value, templates in values.items():
             for template in templates:
                 for phrase in _expand(template):
-                    found.setdefault(_words(phrase), (field, value))
+                    found.setdefault(words_of(phrase), (field, value))
     for place in _PLACES:
         for spelling in _spellings(place):
-            words = _words(spelling)
+            words = words_of(spelling)
             found[words] = ("place", place)
             found.setdefault((*words[:-1], words[-1] + "s"), ("place", place))
     index: dict[str, list[tuple[tuple[str, ...], _Entry]]] = {}
@@ -162,7 +160,7 @@ def _negated(words: list[str], at: int, reach: int = 5) -> bool:
         if words[i] in STOPS:
             return False
         if words[i] in NEGATORS:
-            return words[i + 1] != "only"
+            return words[i + 1] not in ONLY
     return False
 
 
@@ -174,9 +172,14 @@ class _Found:
     end: int
 
 
-def _find(words: list[str]) -> list[_Found]:
-    """The phrases of the text, longest first from the left; places still without their role."""
-    index, found, at = _lexicon(), [], 0
+def _find(words: list[str]) -> tuple[list[_Found], list[_Found]]:
+    """The phrases of the text, longest first from the left, and those that a "not" takes back.
+
+    Places are still without their role.
+    """
+    index, at = _lexicon(), 0
+    found: list[_Found] = []
+    denied: list[_Found] = []
     while at < len(words):
         end = at + 1
         for phrase, (field, value) in index.get(words[at], ()):
@@ -193,21 +196,23 @@ def _find(words: list[str]) -> list[_Found]:
                 entry = ("familyFriendly", "no" if _negated(words, at) else "yes")
                 entry = entry if venue else None
             elif value in ("high", "cheap") and _negated(words, at, reach=3):
+                denied.append(_Found(field, value, at, end))
                 entry = None
             elif words[at].startswith("adult") and BOTH.intersection(
                 words[max(0, at - 1) : at] + words[end : end + 1]
             ):
                 entry = None  # `for children and adults`
             elif value == "city centre" and AWAY.intersection(words[max(0, at - 4) : at]):
+                denied.append(_Found(field, value, at, end))
                 entry = None
             if entry:
                 found.append(_Found(*entry, at, end))
             break
         at = end
-    return found
+    return found, denied
 
 
-def _cued(words: list[str], start: int, end: int) -> bool:
+def cued(words: list[str], start: int, end: int) -> bool:
     """Whether the words around a place say that something is near it."""
     i = start - 1
     while i >= 0 and words[i] in ARTICLES:
@@ -229,13 +234,13 @@ def _set_roles(words: list[str], found: list[_Found]) -> None:
     places = [f for f in found if f.field == "place"]
     ends = {f.end: f for f in found}
     for f in places:
-        near = _cued(words, f.start, f.end)
+        near = cued(words, f.start, f.end)
         i = f.start - (words[f.start - 1 : f.start] == ["the"])
         if not near and words[i - 1 : i] == ["and"] and i - 1 in ends:
             # `near X and Y`, `by the river and Y`, but not `near X and Y is a pub`.
             first = ends[i - 1]
             near = first.field == "near" or (
-                first.field == "area" and _cued(words, first.start, first.end)
+                first.field == "area" and cued(words, first.start, first.end)
             )
             near = near and not VERBS.intersection(words[f.end : f.end + 1])
         f.field = "near" if near else "name"
@@ -269,7 +274,7 @@ def _strangers(
         while end < len(words) and end not in taken and tokens[owners[end]][:1].isupper():
             end += 1
         opening = not at and words[end : end + 1] and words[end] in VERBS
-        role = "near" if _cued(words, at, end) else "name"
+        role = "near" if cued(words, at, end) else "name"
         named = role == "near" or opening or (at and words[at - 1] in {"called", "named"})
         if end > at and role in missing and named and words[end - 1] not in NO_PLACES:
             missing.remove(role)
@@ -278,7 +283,24 @@ def _strangers(
         at = max(end, at + 1)
 
 
-def read_mentions(tokens: Sequence[str]) -> list[Mention]:
+@dataclass(frozen=True)
+class Reading:
+    """A text as comparable words, and the facts in it; their places count words, not tokens.
+
+    Attributes:
+        words: of the text.
+        owners: of each word, the index of its token.
+        facts: in order.
+        denied: what a "not" or "outside" takes back: `cheap`, `high`, `city centre`.
+    """
+
+    words: list[str]
+    owners: list[int]
+    facts: list[Mention]
+    denied: list[Mention]
+
+
+def read(tokens: Sequence[str]) -> Reading:
     """Every fact that the text states, in order; a fact stated twice comes twice.
 
     A place that is in neither list of VALUES is read where the context calls for one: capitalised
@@ -289,11 +311,21 @@ def read_mentions(tokens: Sequence[str]) -> list[Mention]:
         for piece in _pieces(token):
             words.append(SPELT.get(piece, piece))
             owners.append(i)
-    found = _find(words)
+    found, denied = _find(words)
     _set_roles(words, found)
     found += list(_strangers(tokens, words, owners, found))
     found.sort(key=lambda f: f.start)
-    return [Mention(f.field, f.value, owners[f.start], owners[f.end - 1] + 1) for f in found]
+    facts, taken_back = (
+        [Mention(f.field, f.value, f.start, f.end) for f in some] for some in (found, denied)
+    )
+    return Reading(words, owners, facts, taken_back)
+
+
+def read_mentions(tokens: Sequence[str]) -> list[Mention]:
+    """The facts of `read`, with their places among the tokens."""
+    reading = read(tokens)
+    owners = reading.owners
+    return [replace(f, start=owners[f.start], end=owners[f.end - 1] + 1) for f in reading.facts]
 
 
 def canonical_value(field: str, value: str) -> str | None:
@@ -301,11 +333,11 @@ def canonical_value(field: str, value: str) -> str | None:
 
     Any known place can be a `name` or a `near`. None if the field or the value is unknown.
     """
-    known, words = canonical_field(field), _words(value)
+    known, words = canonical_field(field), words_of(value)
     if known is None or not words:
         return None
     for candidate in _PLACES if known in ("name", "near") else VALUES[known]:
-        if _words(candidate) == words:
+        if words_of(candidate) == words:
             return candidate
     if words[0] in DEGREES and len(words) == 1 and known in ("priceRange", "customer rating"):
         return DEGREES[words[0]][known == "customer rating"]
@@ -343,63 +375,3 @@ def realisations(field: str, value: str) -> tuple[tuple[str, ...], ...]:
     if known is None or found is None:
         return ()
     return tuple(dict.fromkeys(tuple(p.split()) for p in _paraphrases(known, found)))
-
-
-def has_value(tokens: Sequence[str], field: str, value: str) -> bool:
-    """Whether the value's own words occur, side by side and whole; case and hyphens do not count.
-
-    This is the measure of the Diffusion-LM paper: it asks neither what the words are about (`high`
-    in `high customer rating` has priceRange=high) nor for paraphrases (`inexpensive` does not have
-    `cheap`; see PHRASES and DEGREES for those). Only familyFriendly, whose values are no words of
-    the text, holds if `read_mentions` reads it: `kid friendly` is yes, `not kid friendly` no.
-    """
-    known = canonical_field(field)
-    if known == "familyFriendly":
-        return right_field(tokens, known, value)
-    wanted = _words((known and canonical_value(known, value)) or value)
-    words = _words(" ".join(tokens))
-    spans = range(len(words) - len(wanted) + 1)
-    return bool(wanted) and any(words[i : i + len(wanted)] == wanted for i in spans)
-
-
-def right_field(tokens: Sequence[str], field: str, value: str) -> bool:
-    """Whether the text states this value of this field, in its own words or others."""
-    known = canonical_field(field)
-    wanted = _words((known and canonical_value(known, value)) or value)
-    return any(m.field == known and _words(m.value) == wanted for m in read_mentions(tokens))
-
-
-def agree(a: str, b: str) -> bool:
-    """Whether two values of a field can both be true, as `cheap` and `less than £ 20` can."""
-    return a == b or any({a, b} <= group for group in SAME)
-
-
-def contradictions(tokens: Sequence[str]) -> list[str]:
-    """The facts of the text that cannot both be true, one line a pair.
-
-    `restaurant` goes with every other eatType, since texts call pubs and coffee shops so.
-    """
-    values: dict[str, dict[str, None]] = {field: {} for field in FIELDS}
-    for mention in read_mentions(tokens):
-        values[mention.field][mention.value] = None
-    values["eatType"].pop("restaurant", None)
-    found = [
-        f"{field}: {a!r} and {b!r}"
-        for field, several in values.items()
-        for a, b in combinations(several, 2)
-        if not agree(a, b)
-    ]
-    return found + [f"{v!r} is both name and near" for v in values["name"] if v in values["near"]]
-
-
-def repetitions(tokens: Sequence[str]) -> list[str]:
-    """The facts that the text states more than once, one line each.
-
-    A `name` or an eatType is not counted: texts repeat them to refer to the place.
-    """
-    counts = Counter((m.field, m.value) for m in read_mentions(tokens))
-    return [
-        f"{field}: {value!r} {count} times"
-        for (field, value), count in counts.items()
-        if count > 1 and field not in ("name", "eatType")
-    ]

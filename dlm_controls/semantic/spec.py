@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from dlm_controls.semantic import reader, tables
+from dlm_controls.pattern.automaton import TooManyStatesError
+from dlm_controls.pattern.language import WordAutomaton
+from dlm_controls.semantic import oracle, reader, tables
 from dlm_controls.semantic.control import Phrase, SemanticControl, other_case
+from dlm_controls.semantic.wording import wordings
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.grammar import unquote
 from dlm_core.control.lengths import Lengths
@@ -18,6 +21,7 @@ from dlm_core.control.verdict import Verdict
 from dlm_core.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
+    from dlm_controls.pattern.automaton import Automaton
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.corpora import Example
@@ -148,6 +152,45 @@ class Semantic(ControlSpec):
         phrases = self.phrases(info)
         return Lengths(min((len(p) for p in phrases), default=1), None)
 
+    @classmethod
+    def together(cls, specs: Sequence[Self], info: ModelInfo) -> Lengths:
+        """Facts share no words: at least the shortest phrase of each."""
+        facts = {(spec.mr_field, spec.mr_value): spec for spec in specs}
+        return Lengths(sum(spec.lengths(info).low for spec in facts.values()))
+
+    def excludes(self, other: ControlSpec, info: ModelInfo) -> str | None:
+        """Another value of the field, the same place as neighbour, or words without a phrase."""
+        if isinstance(other, Semantic):
+            mine, others = (self.mr_field, self.mr_value), (other.mr_field, other.mr_value)
+            if {mine[0], others[0]} == {"name", "near"} and mine[1] == others[1]:
+                return f"'{mine[1]}' is not near itself"
+            if mine[0] == others[0] and oracle.exclude(mine[0], mine[1], others[1]):
+                return f"'{mine[1]}' and '{others[1]}' are not both its {mine[0]}"
+        if isinstance(other, WordAutomaton):
+            try:
+                if all((said & other.automaton).empty for said in self._wordings(info)):
+                    return f"no words are left that say '{self.mr_value}'"
+            except TooManyStatesError:
+                return None
+        return None
+
+    def implied_by(self, other: ControlSpec, info: ModelInfo) -> str | None:
+        """The same fact however it is spelt, or words that hold the value's own."""
+        if isinstance(other, Semantic):
+            same = (self.mr_field, self.mr_value) == (other.mr_field, other.mr_value)
+            return "one is the contrary of the other" if same else None
+        # what says "yes" of a yes/no field can stand behind a "not"
+        if isinstance(other, WordAutomaton) and self.mr_field != "familyFriendly":
+            try:
+                if any((other.automaton & ~said).empty for said in self._wordings(info)):
+                    return f"'{self.mr_value}' would occur"
+            except TooManyStatesError:
+                return None
+        return None
+
+    def _wordings(self, info: ModelInfo) -> Iterator[Automaton]:
+        return wordings(self.mr_field, self.mr_value, info.vocab)
+
     def build(self, context: BuildContext) -> Control:
         """Steer with the phrases and the bundle's `semantic` tagger of fields."""
         from dlm_controls.heads.tagger import load_tagger
@@ -178,14 +221,23 @@ class Semantic(ControlSpec):
         )
 
     def verify(self, text: str) -> Verdict:
-        """The value's words occur (the paper's measure); `right_field` is reported beside it."""
+        """The value's words occur (the paper's measure), say this field, and nothing denies it."""
+        found = oracle.judge(text.split(), self.mr_field, self.mr_value)
+        parts = {
+            "value": found.value,
+            "right_field": found.right_field,
+            "consistent": found.consistent,
+        }
+        return Verdict(all(parts.values()), found.detail, parts=parts)
+
+    def verify_not(self, text: str) -> Verdict:
+        """Neither do the value's words occur, nor does the text say it in others."""
         words = text.split()
-        value = reader.has_value(words, self.mr_field, self.mr_value)
-        right = reader.right_field(words, self.mr_field, self.mr_value)
-        detail = "" if value else f"'{self.mr_value}' does not occur"
-        if value and not right:
-            detail = f"'{self.mr_value}' occurs, but not as {self.field}"
-        return Verdict(value, detail, parts={"right_field": right})
+        value = oracle.has_value(words, self.mr_field, self.mr_value)
+        right = oracle.right_field(words, self.mr_field, self.mr_value)
+        said = "occurs" if value else "is said in other words" if right else "does not occur"
+        parts = {"value": not value, "right_field": not right}
+        return Verdict(not (value or right), f"'{self.mr_value}' {said}", parts=parts)
 
     @classmethod
     def train(

@@ -219,10 +219,45 @@ AREAS = _set("area vicinity neighborhood neighbourhood")
 DOERS = _set("come stop drop swing served offered provided run owned made pass")
 VERBS = _set("is serves offers has provides sells")
 NEGATORS = _set("not non no never t cannot isnt nor neither doesnt hardly lacks lacking")
+# `not only cheap`: no denial.
+ONLY = _set("only just merely simply")
 # Beside `adults`: no word against children. Before `city centre`: the place is not in it.
 BOTH = _set("and or both as")
 AWAY = _set("outside from north south east west out outskirts")
 STOPS = _set(". , ; ! ? but and with it")
+# What denies the first fact after it, however far within its clause, and what the fact next to it.
+# Of the latter, those of _AREA deny that a place is there, and nothing else.
+DENIERS: tuple[tuple[str, ...], ...] = tuple(
+    tuple(phrase.split())
+    for phrase in (
+        *sorted(NEGATORS - {"non"}), "without", "lack", "lacked", "none", "nothing",
+        "nobody", "nowhere", "barely", "scarcely", "formerly", "previously", "used to", "refuse to",
+        "refuses to", "stopped", "stops", "ceased", "ceases", "fails to", "failed to",
+    )
+)  # fmt: skip
+BESIDE: dict[tuple[str, ...], bool] = {
+    **dict.fromkeys(
+        (
+            ("instead", "of"), ("rather", "than"), ("other", "than"), ("anything", "but"),
+            ("except",), ("except", "for"), ("excluding",), ("unlike",), ("far", "from"),
+            ("far", "away", "from"), ("far", "off", "from"), ("non",),
+        ),
+        False,
+    ),
+    **dict.fromkeys((("away", "from"), ("outside",), ("out", "of"), ("beyond",)), True),
+}  # fmt: skip
+# After a "not", these are what it denies: `do not miss the sushi`, `no place for young children`.
+SPARED = ONLY | _set(
+    "far miss forget doubt wrong better beat worry family families child children kid kids"
+)
+# `a walk away from the river` is near it.
+MEASURES = _set(
+    "minute minutes walk short step steps street distance blocks block yards metres stone throw"
+)
+GIVEN = _set("served available offered provided sold here there found")  # `X is not served`
+# Words that may stand between a denier and its fact, and between facts that it denies together.
+LINKS = _set("the a an any of in by being its food cuisine dishes meals")
+AUXILIARIES = _set("do does did is are was were has have had can isn doesn don didn aren")
 # No place ends with these, though they open a sentence or stand after `near` capitalised.
 NO_PLACES = _set(
     "it this that there they he she you we i its if food price prices here the a city centre kids "

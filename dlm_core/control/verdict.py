@@ -19,7 +19,7 @@ class Verdict:
         satisfied: True, False, or None where it cannot be judged here (`detail` says why).
         detail: one line for the person.
         score: share of the control that holds, in [0, 1]; 1.0 or 0.0 unless it has parts.
-        parts: further named verdicts, `right_field` say.
+        parts: named verdicts that it is made of, `right_field` say.
     """
 
     satisfied: bool | None

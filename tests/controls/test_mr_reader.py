@@ -8,17 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dlm_controls.semantic import reader as mr_reader
+from dlm_controls.semantic.oracle import contradictions, has_value, repetitions, right_field
 from dlm_controls.semantic.reader import (
     Mention,
     canonical_field,
     canonical_value,
-    contradictions,
-    has_value,
     read_mentions,
     realisations,
-    repetitions,
-    right_field,
 )
 from dlm_controls.semantic.tables import FIELDS, VALUES
 from dlm_core.corpora import read_corpus
@@ -258,8 +254,8 @@ def test_agreement_with_the_validation_references() -> None:
     for field, (p, r) in THRESHOLDS.items():
         assert precision[field] >= p, (field, precision[field])
         assert recall[field] >= r, (field, recall[field])
-    odd = [bool(mr_reader.contradictions(e.text.split())) for e in examples]
-    again = [bool(mr_reader.repetitions(e.text.split())) for e in examples]
+    odd = [bool(contradictions(e.text.split())) for e in examples]
+    again = [bool(repetitions(e.text.split())) for e in examples]
     assert sum(odd) / len(odd) < 0.01
     assert sum(again) / len(again) < 0.02
 
