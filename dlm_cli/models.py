@@ -11,7 +11,7 @@ import typer
 
 from dlm_cli.help import examples, group
 from dlm_cli.options import MODEL_HELP, Json
-from dlm_cli.output import print_json, print_table, stderr
+from dlm_cli.output import print_json, print_table, printable, stderr
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
@@ -86,7 +86,7 @@ def show(
         "config": info.config.model_dump(mode="json"),
         "controls": {kind: _head(info.head_path(kind) / "config.json") for kind in info.heads},
         **{k: v for k, v in info.provenance.items() if k != "controls"},
-        "card": card.read_text(encoding="utf-8") if card.is_file() else None,
+        "card": card.read_text(encoding="utf-8", errors="replace") if card.is_file() else None,
     }
     if as_json:
         print_json(data)
@@ -100,10 +100,10 @@ def show(
     print_table(list(data.items()))
     for name, section in sections.items():
         if section:
-            print(f"\n{name}")
+            print(f"\n{printable(name)}")
             print_table([("", *row) for row in _flat(section)])
     if text:
-        print(f"\ncard ({card})\n\n{text.strip()}")
+        print(f"\ncard ({card})\n\n{printable(text.strip())}")
 
 
 @app.command(

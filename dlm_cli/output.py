@@ -19,9 +19,22 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
+_STEERING = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for codes in ((0, 9), (11, 32), (127, 160), (0x202A, 0x202F), (0x2066, 0x206A))
+    for code in range(*codes)
+}
+"""Characters that steer a terminal, or turn what is read around; tab and line break may stay."""
+
+
+def printable(text: str) -> str:
+    """`text` without what steers a terminal: a stranger's bundle may have written it."""
+    return text.translate(_STEERING)
+
+
 def stderr(message: str) -> None:
     """One line for the person; never part of the results."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def warn(message: str, hint: str | None = None) -> None:
@@ -48,6 +61,7 @@ def print_json(value: Any) -> None:
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:
     """Rows in aligned columns on stdout."""
     lines = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+    lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
