@@ -62,7 +62,7 @@ class Row:
 
 def cut(value: object, width: int = 100) -> str:
     """A value on one line, its middle left out if it is long."""
-    text = ascii(value)
+    text = ascii(str(value) if isinstance(value, Exception) else value)
     half = (width - 5) // 2
     return text if len(text) <= width else f"{text[:half]} ... {text[-half:]}"
 
@@ -155,7 +155,7 @@ def dlm(
         over = threading.Event()
 
         def watch() -> None:
-            while not over.wait(0.002):
+            while not over.wait(0.0005):
                 late = time.monotonic() - began > timeout
                 if late or (kill_when is not None and kill_when()):
                     os.kill(pid, signal.SIGKILL)
@@ -256,13 +256,14 @@ def in_child(
                     at += 1
                     break
                 try:
-                    yield results.recv()
+                    result = results.recv()
                 except EOFError:
                     process.join()
-                    yield f"the process died (exit {process.exitcode})"
-                    at += 1
-                    break
+                    result = f"the process died (exit {process.exitcode})"
+                yield result
                 at, patience = at + 1, timeout
+                if isinstance(result, str):
+                    break
 
 
 @contextmanager
@@ -281,5 +282,8 @@ def _child(context: Any, work: Any, items: Sequence[Any], memory: int) -> Iterat
 
 def _send(results: Any, work: Any, items: Sequence[Any], memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    for result in work(items):
-        results.send(result)
+    try:
+        for result in work(items):
+            results.send(result)
+    except Exception as error:
+        results.send(f"{type(error).__name__}: {cut(error)}")

@@ -82,12 +82,12 @@ SCORES = {
     "too few scores": "return [0.0]",
     "scores end the process": "sys.exit(0)",
 }
-PRINTS = "def verify(self, text): print('debug'); return Verdict(True)"
+PRINTING, PRINTS = "verify prints", "def verify(self, text): print('debug'); return Verdict(True)"
 
 
 def run(names: list[str] | None = None) -> Row:
     """Each fault between two good requests."""
-    names = names or [*METHODS, *SCORES, "verify prints"]
+    names = names or [*METHODS, *SCORES, PRINTING]
     row = Row("plugins", f"{len(names)} kinds of broken plugin", len(names))
     with tempfile.TemporaryDirectory() as folder:
         model = tiny_bundle(Path(folder) / "tiny")
@@ -99,7 +99,7 @@ def run(names: list[str] | None = None) -> Row:
 def attack(row: Row, name: str, folder: Path, model: Path) -> None:
     """Run one; the bad request stands between two good ones."""
     path = folder / "its_plugin.py"
-    method = PRINTS if name == "verify prints" else METHODS.get(name, "")
+    method = PRINTS if name == PRINTING else METHODS.get(name, "")
     scores = SCORES.get(name, "return [0.0] * len(results)")
     path.write_text(PLUGIN.replace("{method}", method).replace("{scores}", scores))
     bad = {"select": "broken", "n": 2} if name in SCORES else {"controls": ["broken:pub"]}
@@ -107,9 +107,9 @@ def attack(row: Row, name: str, folder: Path, model: Path) -> None:
     requests = write_lines(folder / "r.jsonl", asked)
     words = ("--steps", 2, "-n", 1, "--device", "cpu", "--plugin", path, "--requests", requests)
     done = dlm("generate", "-m", model, *words, timeout=60)
-    wrong = trouble(done, (0,) if name == "verify prints" else (5,))
+    wrong = trouble(done, (0,) if name == PRINTING else (5,))
     row.check(wrong is None, name, wrong)
-    if name != "verify prints":
+    if name != PRINTING:
         row.check("its_plugin" in done.err, name, f"not named: {last_line(done.err)}")
     answered = set()
     for line in done.out.splitlines():

@@ -6,6 +6,8 @@ import hashlib
 import json
 import random
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .batch import grown
@@ -49,6 +51,8 @@ def run(steps: int = 240, kills: int = 10, seed: int = 14) -> Row:
         length = size(folder / "whole" / "metrics.jsonl")
         for moment in sorted(draw.uniform(0, 0.9) for _ in range(kills)):
             due = grown(log, int(moment * length), draw.uniform(0, 0.3))
+            if draw.random() < 0.5:  # in the middle of writing
+                due = stirred(out, draw.randrange(1, 60))
             kills_done += go_on(row, words, out, due)
         go_on(row, words, out, None)
         whole, killed = digest(folder / "whole"), digest(out)
@@ -62,11 +66,29 @@ def run(steps: int = 240, kills: int = 10, seed: int = 14) -> Row:
     return row
 
 
-def go_on(row: Row, words: tuple[object, ...], out: Path, due: object) -> bool:
+def stirred(folder: Path, times: int) -> Callable[[], bool]:
+    """True as soon as files below a folder came, went or changed so often."""
+    seen: set[tuple[str, int]] = set()
+
+    def due() -> bool:
+        nonlocal times
+        now = set()
+        for path in folder.rglob("*"):
+            with suppress(OSError):  # gone meanwhile
+                now.add((str(path), path.stat().st_mtime_ns))
+        times -= bool(seen) and now != seen
+        seen.clear()
+        seen.update(now)
+        return times <= 0
+
+    return due
+
+
+def go_on(row: Row, words: tuple[object, ...], out: Path, due: Callable[[], bool] | None) -> bool:
     """Resume where there is something to resume, as the program itself advises; killed?"""
-    done = dlm(*words, *(["--resume"] if out.exists() else []), kill_when=due)  # type: ignore[arg-type]
+    done = dlm(*words, *(["--resume"] if out.exists() else []), kill_when=due)
     if done.code == 3 and "leave --resume out" in done.err:
-        done = dlm(*words, kill_when=due)  # type: ignore[arg-type]
+        done = dlm(*words, kill_when=due)
     row.check(done.code in (0, KILLED), "resumed", f"exit {done.code}: {last_line(done.err)}")
     return done.code == KILLED
 
