@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import matplotlib.figure  # noqa: F401  (the forked runs of training find both loaded)
 import pytest
+import torch._dynamo  # noqa: F401
 
 from benchmarks.attacks import common
 

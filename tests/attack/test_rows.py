@@ -37,7 +37,7 @@ def test_a_killed_batch_loses_nothing() -> None:
 
 
 def test_killed_training_ends_with_the_same_weights() -> None:
-    nothing_failed(training.run(30, kills=2))
+    nothing_failed(training.run(20, kills=2))
 
 
 @pytest.mark.parametrize("name", [*bundles.REFUSED, *bundles.SPEAKING])
@@ -47,7 +47,7 @@ def test_a_damaged_bundle_is_refused(name: str) -> None:
 
 def test_texts_do_not_depend_on_batch_and_order(tiny: str) -> None:
     ways = (order.Way(1, 1), order.Way(7, 1, shuffled=True))
-    nothing_failed(order.run(18, model=tiny, others=ways, controls=batch.CONTROLS))
+    nothing_failed(order.run(18, model=tiny, close=ways, controls=batch.CONTROLS, share=0))
 
 
 @pytest.mark.parametrize("name", [*plugins.METHODS, *plugins.SCORES, plugins.PRINTING])
