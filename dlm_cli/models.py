@@ -13,7 +13,7 @@ from dlm_cli import completion
 from dlm_cli.files import expand
 from dlm_cli.help import examples, group
 from dlm_cli.options import DEFAULT_MODEL, MODEL_HELP, Json, default_model
-from dlm_cli.output import print_json, print_table, stderr, tell_error, warn
+from dlm_cli.output import print_json, print_table, printable, stderr, tell_error, warn
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
@@ -115,11 +115,10 @@ def show(
     print_table(list(data.items()))
     for name, section in sections.items():
         if section:
-            print(f"\n{name}")
+            print(f"\n{printable(name)}")
             print_table([("", *row) for row in _flat(section)])
     if text:
-        shown = "".join(c for c in text if c.isprintable() or c in "\n\t")  # no escape sequences
-        print(f"\ncard ({card})\n\n{shown.strip()}")
+        print(f"\ncard ({card})\n\n{printable(text.strip())}")
 
 
 @app.command(

@@ -34,10 +34,23 @@ def speak() -> None:
     _quiet = False
 
 
+_STEERING = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for codes in ((0, 9), (11, 32), (127, 160), (0x202A, 0x202F), (0x2066, 0x206A))
+    for code in range(*codes)
+}
+"""Characters that steer a terminal, or turn what is read around; tab and line break may stay."""
+
+
+def printable(text: str) -> str:
+    """`text` without what steers a terminal: a stranger's bundle may have written it."""
+    return text.translate(_STEERING)
+
+
 def stderr(message: str) -> None:
     """One line for the person; never part of the results."""
     if not _quiet:
-        _say(message)
+        _say(printable(message))
 
 
 def warn(message: str, hint: str | None = None) -> None:
@@ -76,6 +89,7 @@ def print_json(value: Any) -> None:
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> None:
     """Rows in aligned columns on stdout; on a terminal folded to its width."""
     lines = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+    lines = [[printable(cell) for cell in line] for line in lines]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in _table(lines, room):
         print(line)

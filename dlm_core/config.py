@@ -12,6 +12,8 @@ from dlm_core.text import read_text
 
 FREE_TEMPERATURE, GUIDED_TEMPERATURE = 1.5, 1.0
 """A control leaves fewer words; drawing unlikely ones among them costs fluency and wins little."""
+MOST_WEIGHTS = 10**10
+"""Of a model: a shape beyond it is a slip or an attack, and would end in the allocator."""
 Objective = Literal["vlb", "simple", "x0_simple"]
 Parametrisation = Literal["x_0", "eps", "mu"]
 
@@ -79,18 +81,18 @@ class Settings(BaseModel, metaclass=SaysWhatIsWrong):
 class ModelConfig(Settings):
     """Shape of a Diffusion-LM: the embedded model's by default, Li et al.'s by `paper()`."""
 
-    vocab_size: int = Field(default=821, gt=4)
-    embedding_dim: int = Field(default=16, gt=0)
+    vocab_size: int = Field(default=821, gt=4, le=10_000_000)
+    embedding_dim: int = Field(default=16, gt=0, le=16_384)
     """d, width of a word vector (App. B: 16 for E2E, 128 for ROCStories)."""
     embedding: Literal["unit", "free"] = "unit"
     """`unit`: vectors of norm sqrt(d), so a coordinate has variance 1; `free`: the paper's."""
     learned_embedding: bool = True
     """False keeps random vectors (the paper's ablation)."""
-    max_len: int = Field(default=64, gt=2)
+    max_len: int = Field(default=64, gt=2, le=65_536)
     """L, positions at most (START and END included in `padded` mode)."""
     length_mode: Literal["prior", "padded"] = "prior"
     """`prior`: n is drawn first and only n positions exist; `padded`: PAD is a word (the paper)."""
-    train_steps: int = Field(default=2000, gt=0)
+    train_steps: int = Field(default=2000, gt=0, le=1_000_000)
     """T, diffusion steps in training."""
     noise_schedule: Literal["sqrt", "cosine", "linear"] = "sqrt"
     sigma_0: float = Field(default=0.1, ge=0)
@@ -101,8 +103,8 @@ class ModelConfig(Settings):
     """`words`: x_0_hat is the mean word vector under predicted word probabilities; `vector`: the
     network's output is the vector (the paper)."""
     self_conditioning: bool = True
-    hidden: int = Field(default=256, gt=0)
-    layers: int = Field(default=6, gt=0)
+    hidden: int = Field(default=256, gt=0, le=65_536)
+    layers: int = Field(default=6, gt=0, le=1_000)
     heads: int = Field(default=4, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
@@ -112,6 +114,13 @@ class ModelConfig(Settings):
             raise ValueError(f"hidden={self.hidden} is not a multiple of heads={self.heads}")
         if self.parametrisation != "x_0" and self.readout == "words":
             raise ValueError("parametrisation eps or mu needs readout='vector'")
+        weights = 12 * self.layers * self.hidden**2 + self.vocab_size * self.embedding_dim
+        if weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"layers={self.layers}, hidden={self.hidden}, vocab_size={self.vocab_size} and "
+                f"embedding_dim={self.embedding_dim} make {weights:.1e} weights, not at most "
+                f"{MOST_WEIGHTS:.0e}"
+            )
         return self
 
     @classmethod

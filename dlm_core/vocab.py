@@ -67,6 +67,8 @@ class Vocab:
     @classmethod
     def load(cls, path: Path) -> Vocab:
         """Read `tokenizer.json`; MissingError names the file if it is absent or broken."""
+        if path.exists() and not path.is_file():  # a pipe or a device never ends
+            raise MissingError(f"cannot read the vocabulary {path}: not a regular file")
         try:
             return cls(Tokenizer.from_file(str(path)))
         except MissingError as error:

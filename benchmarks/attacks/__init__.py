@@ -1,0 +1,1 @@
+"""The rows of `benchmarks/robust.py`, one file each; `tests/attack` runs them smaller."""
