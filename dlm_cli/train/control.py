@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Device, Model, PluginFiles
 from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
@@ -42,6 +43,7 @@ DataOption = Annotated[
     typer.Option(
         metavar="FILE",
         help='JSONL of {"text": ..., "label": ...}, short for --corpus labelled:FILE.',
+        callback=expand,
         rich_help_panel="Data",
     ),
 ]
@@ -59,6 +61,7 @@ TreesOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="JSONL that keeps the parses (tree): what it holds is not parsed again.",
+        callback=expand,
         rich_help_panel="Data",
     ),
 ]
@@ -77,6 +80,7 @@ OutOption = Annotated[
         help="Folder for the head; controls/KIND[/NAME] in the model's folder if omitted.".replace(
             "[", "\\["
         ),
+        callback=expand,
         rich_help_panel="Output",
     ),
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Corpus, Device, PluginFiles
 from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
@@ -24,6 +25,7 @@ OutOption = Annotated[
     typer.Option(
         metavar="DIR",
         help="Folder for checkpoints, curves and the bundle.",
+        callback=expand,
         rich_help_panel="Output",
     ),
 ]
@@ -40,6 +42,7 @@ ConfigOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="TOML of training settings; defaults are the embedded model's.",
+        callback=expand,
         rich_help_panel="Training",
     ),
 ]

@@ -16,7 +16,7 @@ def test_a_row_needs_a_text_alone_and_keeps_the_rest(run_cli, tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     run = run_cli("select", path, "-s", "none", "--keep", 5, "--format", "jsonl")
     assert run.code == 0 and not run.err
-    rows = [json.loads(line) for line in run.out.splitlines()]
+    rows = [json.loads(line) for line in run.out.rstrip("\n").split("\n")]
     for row, made in zip(ROWS, rows, strict=True):
         assert made == row | {"score": made["score"], "rank": made["rank"]}
     assert [row["rank"] for row in rows] == [1, 2, 1]
