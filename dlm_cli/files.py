@@ -138,6 +138,7 @@ class ResultFile:
                 "choose a file in a folder that exists and that you may write into",
             ) from error
         if not _lock(self._file):
+            self.close()
             raise UsageError(
                 f"option '--output': another run writes {self.path}", "wait, or choose another file"
             )

@@ -50,7 +50,7 @@ def printable(text: str) -> str:
 def stderr(message: str) -> None:
     """One line for the person; never part of the results."""
     if not _quiet:
-        _say(printable(message))
+        _say(message)
 
 
 def warn(message: str, hint: str | None = None) -> None:
@@ -71,7 +71,7 @@ def tell_error(message: str, hint: str | None = None, trace: bool = False) -> No
 
 def _say(message: str) -> None:
     with suppress(OSError, ValueError):  # nobody listens: no reason to stop
-        print(message, file=sys.stderr, flush=True)
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 def utf8_stdout() -> None:

@@ -83,16 +83,13 @@ def command(
                 best = _best(selector, rows, keep, owner)
             except DLMError as error:
                 reader.tell(error, f"the texts of id {key}" if key != "null" else "its texts")
-                continue
-            results.write(
-                [
-                    one_line(row["text"])
-                    if format == "text"
-                    else json.dumps(row, ensure_ascii=False)
-                    for row in best
-                ]
-            )
+            else:
+                results.write([_line(row, format) for row in best])
     raise typer.Exit(reader.worst)
+
+
+def _line(row: dict[str, Any], format: str) -> str:
+    return one_line(row["text"]) if format == "text" else json.dumps(row, ensure_ascii=False)
 
 
 def _best(selector: Any, rows: list[Row], keep: int, owner: str) -> list[dict[str, Any]]:

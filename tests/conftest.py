@@ -20,7 +20,7 @@ from dlm_core.diffusion.prediction import Prediction
 from dlm_core.guidance.guard import Guard
 from dlm_core.vocab import Vocab
 
-for name in ("DLM_PLUGINS", "DLM_STRICT_PLUGINS"):
+for name in ("DLM_PLUGINS", "DLM_STRICT_PLUGINS", "DLM_MODEL"):
     os.environ.pop(name, None)
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)  # tiny tensors; and the same order of sums everywhere

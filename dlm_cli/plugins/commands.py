@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlm_cli.files import expand
 from dlm_cli.help import examples, group
 from dlm_cli.options import Json, Model, PluginFiles
 from dlm_cli.output import print_json, print_table, stderr
@@ -90,7 +91,10 @@ def show(
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the control will be called.")],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the distribution's folder is made.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Where the distribution's folder is made.", callback=expand
+        ),
     ] = Path(),
 ) -> None:
     """Write a small, complete distribution with a control: module, test, pyproject, README."""

@@ -200,7 +200,7 @@ def in_words(error: ErrorDetails) -> str:
         given = json.dumps(error["input"], default=str, ensure_ascii=False)
         return f"must be {wanted}, not {given[:40]}" + ("..." if len(given) > 40 else "")
     message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return message.replace("Tuple should have", "must have")
+    return message.replace("Tuple should have", "must have").replace(" after validation", "")
 
 
 def _load_json(path: Path) -> dict[str, Any]:
