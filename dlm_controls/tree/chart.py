@@ -193,9 +193,13 @@ def new_head(vocab_size: int, labels: Sequence[str], max_len: int) -> Head:
     )
 
 
-@loading()
 def load_head(context: BuildContext) -> Head:
     """The head that `dlm train control tree` stored in the bundle, frozen."""
+    return context.once(HEAD, lambda: _load_head(context))
+
+
+@loading()
+def _load_head(context: BuildContext) -> Head:
     folder, weights = context.head_weights(HEAD)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     head = new_head(len(context.vocab), config["labels"], context.info.config.max_len)
