@@ -38,6 +38,12 @@ class Infill(WordAutomaton):
     words: int | None = Field(default=None, ge=1)
     """Words to write; drawn from the lengths the model knows if omitted."""
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, left: str = "", right: str = "", words: int | None = None
+        ) -> None: ...
+
     @field_validator("left", "right")
     @classmethod
     def _tidy(cls, text: str) -> str:

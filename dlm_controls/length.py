@@ -29,6 +29,10 @@ class Length(ControlSpec):
     words: int = Field(ge=1)
     to: int | None = Field(default=None, ge=1)
 
+    if TYPE_CHECKING:
+
+        def __init__(self, words: int, to: int | None = None) -> None: ...
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.to is not None and self.to < self.words:

@@ -38,6 +38,10 @@ class Classify(ControlSpec):
     name: str
     label: str
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, name: str, label: str) -> None: ...
+
     @field_validator("name", "label")
     @classmethod
     def _not_empty(cls, value: str) -> str:

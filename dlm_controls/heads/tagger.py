@@ -88,6 +88,10 @@ class WordTagger(nn.Module):
         after = after.gather(1, flip.expand(-1, -1, after.shape[-1]))  # sees i+1 .. n-1
         return torch.cat([before, after], dim=-1)
 
+    def context_of(self, state: State) -> Tensor:
+        """The context in a state, computed once a step for all controls with this tagger."""
+        return state.shared(self, lambda: self.context(state.x_t, state.t, state.lengths))
+
     def logits(self, context: Tensor, words: Tensor) -> Tensor:
         """context (B, L, 2 H), candidate words (B, L, C) -> label logits (B, L, C, K)."""
         mixed = self.mix(context)[:, :, None] * F.embedding(words, self.features)
@@ -120,16 +124,20 @@ class WordTagger(nn.Module):
         wanted = labels.clamp(min=0)
         scores = self.lexicon_scores(labels)  # (B, L, V)
         top = (log_q + scores).topk(min(CANDIDATES, scores.shape[-1]), dim=-1).indices  # (B, L, C)
-        context = self.context(state.x_t, state.t, state.lengths)
+        context = self.context_of(state)
         log_probs = F.log_softmax(self.logits(context, top), dim=-1)  # (B, L, C, K)
         index = wanted[:, :, None, None].expand(*top.shape, 1)
         scores = scores.scatter(-1, top, log_probs.gather(-1, index).squeeze(-1))
         return scores.masked_fill((labels < 0)[..., None], 0.0)
 
 
-@loading()
 def load_tagger(context: BuildContext, kind: str) -> WordTagger:
     """The tagger that `dlm train control KIND` stored in the bundle, frozen."""
+    return context.once(("tagger", kind), lambda: _load_tagger(context, kind))
+
+
+@loading()
+def _load_tagger(context: BuildContext, kind: str) -> WordTagger:
     folder, weights = context.head_weights(kind)
     info = context.info
     try:

@@ -16,6 +16,8 @@ from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dlm_core.bundle import ModelInfo
 
 
@@ -25,6 +27,10 @@ class _Phrases(WordAutomaton):
     positional: ClassVar[tuple[str, ...]] = ("phrases",)
 
     phrases: tuple[str, ...]
+
+    if TYPE_CHECKING:
+
+        def __init__(self, phrases: str | Sequence[str]) -> None: ...
 
     @field_validator("phrases", mode="before")
     @classmethod

@@ -33,6 +33,10 @@ class Pattern(WordAutomaton):
 
     text: str
 
+    if TYPE_CHECKING:
+
+        def __init__(self, text: str) -> None: ...
+
     @field_validator("text")
     @classmethod
     def _parsed(cls, text: str) -> str:

@@ -34,6 +34,10 @@ class Pos(ControlSpec):
 
     tags: tuple[str, ...]
 
+    if TYPE_CHECKING:
+
+        def __init__(self, tags: str | Sequence[str]) -> None: ...
+
     @field_validator("tags", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -68,7 +68,7 @@ class SemanticControl:
         batch, width, _ = log_q.shape
         ids = sorted({i for p in phrases for i in p.ids})
         words = torch.tensor(ids, device=log_q.device)
-        context = self.tagger.context(state.x_t, state.t, state.lengths)
+        context = self.tagger.context_of(state)
         logits = self.tagger.logits(context, words.expand(batch, width, -1))  # (B, L, C, K)
         field = F.log_softmax(logits, dim=-1)[..., self.label]  # (B, L, C)
         q = log_q[..., words]

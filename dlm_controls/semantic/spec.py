@@ -47,6 +47,10 @@ class Semantic(ControlSpec):
     field: str
     value: str
 
+    if TYPE_CHECKING:
+
+        def __init__(self, **fact: str) -> None: ...
+
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, data: Any) -> Any:
@@ -54,6 +58,9 @@ class Semantic(ControlSpec):
         if isinstance(data, dict) and len(data) == 1 and "field" not in data:
             ((field, value),) = data.items()
             return {"field": str(field).replace("_", " "), "value": value}
+        if isinstance(data, dict) and len(data) > 1 and not {"field", "value"} & set(data):
+            facts = " + ".join(f"Semantic({field}=...)" for field in data)
+            raise SpecValueError("one fact each", facts)
         return data
 
     @model_validator(mode="after")

@@ -194,9 +194,13 @@ def new_head(vocab_size: int, labels: Sequence[str], max_len: int) -> Head:
     )
 
 
-@loading()
 def load_head(context: BuildContext) -> Head:
     """The head that `dlm train control tree` stored in the bundle, frozen."""
+    return context.once(HEAD, lambda: _load_head(context))
+
+
+@loading()
+def _load_head(context: BuildContext) -> Head:
     folder, weights = context.head_weights(HEAD)
     try:
         labels = read_config(folder)["labels"]

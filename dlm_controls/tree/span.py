@@ -31,6 +31,10 @@ class Span(ControlSpec):
     label: str
     """One label, or a unary chain from above, `S::VP`."""
 
+    if TYPE_CHECKING:
+
+        def __init__(self, start: int, end: int, label: str) -> None: ...
+
     @field_validator("label")
     @classmethod
     def _named(cls, label: str) -> str:

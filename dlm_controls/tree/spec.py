@@ -38,6 +38,10 @@ class Tree(ControlSpec):
 
     tree: str
 
+    if TYPE_CHECKING:
+
+        def __init__(self, tree: str) -> None: ...
+
     @field_validator("tree")
     @classmethod
     def _tidy(cls, text: str) -> str:

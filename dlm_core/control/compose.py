@@ -152,16 +152,7 @@ class Term:
     negated: bool = False
 
     def __post_init__(self) -> None:
-        try:
-            weight = float(self.weight)
-        except (TypeError, ValueError, OverflowError):
-            weight = math.nan
-        if not 0 <= weight <= MAX_WEIGHT:  # which NaN is not, either
-            raise WrongSpecError(
-                f"the weight of '{self.source or self.spec}' is {self.weight!r}, not a number from "
-                f"0 to {MAX_WEIGHT:,.0f}",
-                hint="for example 0.5 * Length(12), or length:12@0.5",
-            )
+        weight = checked_weight(self.weight, self.source or str(self.spec))
         object.__setattr__(self, "weight", weight)
         if self.negated and not self.spec.normalised:
             raise SpecError(
@@ -260,7 +251,8 @@ class Controls:
         return as_controls(other) + self
 
     def __mul__(self, weight: float) -> Controls:
-        return Controls(tuple(replace(t, weight=t.weight * weight) for t in self.terms))
+        factor = checked_weight(weight, str(self))
+        return Controls(tuple(replace(t, weight=t.weight * factor) for t in self.terms))
 
     __rmul__ = __mul__
 
@@ -370,6 +362,25 @@ def _expect_none(value: object) -> None:
         raise WrongReturnError(
             type(value).__name__, "nothing: it raises SpecError or UnsatisfiableError"
         )
+
+
+def checked_weight(value: Any, label: str) -> float:
+    """A weight as a float.
+
+    Raises:
+        SpecError: it is no number from 0 to `MAX_WEIGHT`.
+    """
+    try:
+        weight = float(value)
+    except (TypeError, ValueError, OverflowError):
+        weight = math.nan
+    if not 0 <= weight <= MAX_WEIGHT:  # which NaN is not, either
+        raise WrongSpecError(
+            f"the weight of '{label}' is {str(value)[:40]}, not a number from 0 to "
+            f"{MAX_WEIGHT:,.0f}",
+            hint="for example 0.5 * Length(12), or length:12@0.5",
+        )
+    return weight
 
 
 def as_controls(value: Asked, parse: Callable[[str], Term] | None = None) -> Controls:

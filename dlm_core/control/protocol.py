@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from dlm_core.control.probability import log1mexp
 from dlm_core.control.state import State
 from dlm_core.heads import check_head
 from dlm_core.vocab import Vocab
+
+_T = TypeVar("_T")
 
 
 @runtime_checkable
@@ -123,9 +125,10 @@ class Contrary:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What `ControlSpec.build` gets."""
+    """What `ControlSpec.build` gets, the same for all controls of a request."""
 
     model: Model
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def info(self) -> ModelInfo:
@@ -151,6 +154,13 @@ class BuildContext:
     ) -> FunctionControl:
         """Make a control from a function of the state (see `FunctionControl`)."""
         return FunctionControl(function, multilinear, scope)
+
+    def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What `make` gives, made once for all controls of a request that name the same key."""
+        if key not in self._made:
+            self._made[key] = make()
+        found: _T = self._made[key]
+        return found
 
     def head_weights(self, kind: str) -> tuple[Path, dict[str, Tensor]]:
         """Folder and tensors of the head that `dlm train control KIND` stored in the bundle.

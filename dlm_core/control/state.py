@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.diffusion.prediction import Prediction
 
+_T = TypeVar("_T")
 LOG_FLOOR = -40.0
 """No word is impossible: log q_i(w) is never below this, so that a control can always be met."""
 
@@ -42,6 +44,7 @@ class State:
     seeds: tuple[int, ...] = ()
     given_log_probs: Tensor | None = field(default=None, repr=False)
     """The rounding distribution, where it is known without `predict`."""
+    _shared: dict[tuple[object, bool], Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _prediction(self) -> Prediction:
@@ -71,6 +74,18 @@ class State:
         posterior without flickering from step to step.
         """
         return PerSampleNoise(self.seeds, name, self.x_t.device).gumbel(*shape)
+
+    def shared(self, owner: object, make: Callable[[], _T]) -> _T:
+        """What `owner`, a head say, makes of x_t, t and lengths alone: once for all its controls.
+
+        It must not depend on the rounding distribution: `with_log_probs` keeps it.
+        """
+        # made without gradient it would have none for who needs one
+        key = (owner, torch.is_grad_enabled())
+        if key not in self._shared:
+            self._shared[key] = make()
+        found: _T = self._shared[key]
+        return found
 
     def with_log_probs(self, token_log_probs: Tensor) -> State:
         """The same state with another rounding distribution; x_0_hat becomes its mean."""

@@ -12,11 +12,13 @@ from dlm_core.bundle import Model
 from dlm_core.control.state import LOG_FLOOR, State
 from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.diffusion.prediction import Prediction
+from dlm_core.diffusion.surroundings import usual_torch
 from dlm_core.errors import UsageError
 from dlm_core.training.data import collate, layout
 from dlm_core.training.parallel import resolve_precision
 
 
+@usual_torch()
 @torch.no_grad()
 def noised(model: Model, texts: Sequence[str], t: Tensor | float, seed: int = 0) -> State:
     """What a control is asked about when these texts are half made, at time t.
@@ -51,6 +53,7 @@ def noised(model: Model, texts: Sequence[str], t: Tensor | float, seed: int = 0)
     start = int(config.length_mode == "padded")
     window = slice(start, start + tokens.shape[1])
 
+    @usual_torch()  # it is asked later, maybe elsewhere
     def predict() -> Prediction:
         log_q = F.one_hot(tokens, len(model.vocab)).float().log()  # (B, L, V)
         if bool((times > 0).any()):
@@ -64,6 +67,7 @@ def noised(model: Model, texts: Sequence[str], t: Tensor | float, seed: int = 0)
     return State(x_t[:, window], times, alpha_bar, lengths, net.embedding_matrix, predict, seeds)
 
 
+@usual_torch()
 def fit(
     modules: Iterable[nn.Module],
     loss: Callable[[int], Tensor],

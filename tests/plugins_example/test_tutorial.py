@@ -49,7 +49,7 @@ def test_the_reference_has_every_hook_with_its_arguments() -> None:
     shown = re.findall(r"^### `(dlm_\w+\(.*\))`$", page, re.M)
     arguments = {name: inspect.signature(getattr(hookspecs, name)).parameters for name in HOOKS}
     assert sorted(shown) == [f"{name}({', '.join(arguments[name])})" for name in HOOKS]
-    (example,) = blocks("docs/plugins.md", "python")
+    (example,) = blocks("docs/plugins.md", "python fragment")
     assert example in (EXAMPLES / MODULES[0]).read_text("utf-8")
     commands = {f"dlm plugins {c.name}" for c in plugins_app.registered_commands}
     assert commands == {
