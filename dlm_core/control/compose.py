@@ -53,6 +53,19 @@ class ControlSpec(Spec):
         """One control that asks for both, which are then met together; None if there is none."""
         return None
 
+    def excludes(self, other: ControlSpec, info: ModelInfo) -> str | None:
+        """Why no text can meet both, or None."""
+        return None
+
+    def implied_by(self, other: ControlSpec, info: ModelInfo) -> str | None:
+        """Why every text that meets `other` meets this, so that `not` excludes it, or None."""
+        return "one is the contrary of the other" if self == other else None
+
+    @classmethod
+    def together(cls, specs: Sequence[Self], info: ModelInfo) -> Lengths:
+        """Numbers of words that texts have which meet all of these specs of one kind."""
+        return Lengths()
+
     def contrary(self) -> ControlSpec | None:
         """The control that asks for the contrary; None leaves it to log(1 - p)."""
         return None
@@ -68,6 +81,10 @@ class ControlSpec(Spec):
     def verify(self, text: str) -> Verdict:
         """Judge a finished text, without the diffusion model."""
         raise NotImplementedError
+
+    def verify_not(self, text: str) -> Verdict:
+        """Judge a finished text for the contrary."""
+        return ~self.verify(text)
 
     @classmethod
     def train(
@@ -135,8 +152,24 @@ class Term:
 
     def verify(self, text: str, info: ModelInfo) -> Verdict:
         """Judge a text of the model `info`, for the contrary if that is asked."""
-        verdict = self.spec.bind(info).verify(text)
-        return ~verdict if self.negated else verdict
+        spec = self.spec.bind(info)
+        return spec.verify_not(text) if self.negated else spec.verify(text)
+
+    def excludes(self, other: Term, info: ModelInfo) -> str | None:
+        """Why no text can meet both terms, or None; each of the two specs is asked."""
+        if self.negated and other.negated:
+            return None
+        for term, beside in ((self, other), (other, self)):
+            with term.named_errors("excludes"):
+                if term.negated:
+                    reason = term.spec.implied_by(beside.spec, info)
+                else:
+                    reason = None if beside.negated else term.spec.excludes(beside.spec, info)
+                if not isinstance(reason, str | None):
+                    raise TypeError(f"returned {type(reason).__name__}, expected a str or None")
+            if reason is not None:
+                return reason
+        return None
 
     def _with(self, other: Term) -> Term | None:
         """Both as one, if their specs merge."""
@@ -214,9 +247,10 @@ class Controls:
                     f"ask for at most {info.max_words} words",
                 )
             for other, lengths in seen:
-                if other.spec == term.spec and other.negated != term.negated:
+                if (reason := other.excludes(term, info)) is not None:
                     raise UnsatisfiableError(
-                        f"controls '{other.label}' and '{term.label}' contradict", "drop one"
+                        f"controls '{other.label}' and '{term.label}' contradict: {reason}",
+                        "drop one",
                     )
                 if (wanted & lengths).empty:
                     raise UnsatisfiableError(
@@ -228,7 +262,24 @@ class Controls:
             common = common & wanted
         if common.empty:
             raise UnsatisfiableError("the controls admit no common number of words")
+        self._check_together(info, common)
         return common
+
+    def _check_together(self, info: ModelInfo, common: Lengths) -> None:
+        """All controls of a kind must fit into one text."""
+        kinds: dict[type[ControlSpec], list[Term]] = {}
+        for term in self.terms:
+            if not term.negated:
+                kinds.setdefault(type(term.spec), []).append(term)
+        for kind, terms in kinds.items():
+            with plugin_errors(control_name(terms[0].label), "together"):
+                wanted = kind.together([term.spec for term in terms], info)
+            if (wanted & common).empty:
+                names = ", ".join(f"'{term.label}'" for term in terms)
+                raise UnsatisfiableError(
+                    f"controls {names} want {wanted} together, where there are {common}",
+                    "drop one, or ask for more words",
+                )
 
 
 def control_name(label: str, owner: str = "") -> str:
