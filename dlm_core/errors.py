@@ -21,7 +21,7 @@ from typing import ClassVar
 
 SHOWN = 200
 """Characters of what a user gave that an error repeats; the place it is about stays in view."""
-_LINE = 600
+_LINE = 400
 """Characters of a line of a message: our own words, and what is repeated once or twice."""
 
 
@@ -47,7 +47,7 @@ class DLMError(Exception):
         message = "\n".join(shorten(line, _LINE) for line in message.split("\n"))
         super().__init__(message)
         self.message = message
-        self.hint = hint if hint is None else shorten(hint, _LINE)
+        self.hint = hint if hint is None else shorten(hint, 2 * _LINE)
 
 
 class UsageError(DLMError):
@@ -144,7 +144,7 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     best: tuple[int, int, str] | None = None
     for choice in folded:
         shorter = min(len(key), len(choice))
-        allowed = max(1, shorter // 3) if shorter > 1 else 0
+        allowed = max(1, max(len(key), len(choice)) // 3) if shorter > 1 else 0
         if best is not None:
             allowed = min(allowed, best[0])
         edits = _edits(key, choice, allowed)

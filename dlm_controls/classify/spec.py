@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -19,6 +21,24 @@ if TYPE_CHECKING:
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.corpora import Example
+
+MAX_NAME = 1_000
+"""Characters of a classifier's name, which may be a path, or of a label."""
+
+
+def _path(name: str) -> Path:
+    """A classifier named by its folder.
+
+    Raises:
+        UsageError: `~` stands before nobody's name.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        user = name.split("/")[0]
+        raise UsageError(
+            f"control 'classify': there is no home folder {user}", "write the whole path"
+        ) from error
 
 
 class Classify(ControlSpec):
@@ -42,6 +62,13 @@ class Classify(ControlSpec):
     def _not_empty(cls, value: str) -> str:
         if not value.strip():
             raise SpecValueError("is empty", f"for example {cls.examples[0]}")
+        if len(value) > MAX_NAME:
+            raise SpecValueError(
+                f"has {len(value):,} characters; at most {MAX_NAME} do",
+                f"for example {cls.examples[0]}",
+            )
+        if "\0" in value:
+            raise SpecValueError("holds a null character", f"for example {cls.examples[0]}")
         return value
 
     @classmethod
@@ -61,43 +88,45 @@ class Classify(ControlSpec):
     def folder(self, info: ModelInfo) -> Path:
         """Where the head lies: `controls/classify/NAME` of the model; a NAME with `/` is a path."""
         if "/" in self.name:
-            return Path(self.name).expanduser()
+            return _path(self.name)
         return info.head_path(f"{self.kind}/{self.name}")
 
     def check(self, info: ModelInfo) -> None:
         """The classifier must be there, know the label, and be trained on this model's words."""
         folder = self.folder(info)
-        if not (folder / "config.json").is_file():
+        if not os.path.isfile(folder / "config.json"):  # false for a name no file can have, too
             if "/" in self.name:
                 raise MissingError(
-                    f"control 'classify': no classifier in {folder}", f"{TRAIN} --out {folder}"
+                    f"control 'classify': no classifier in {folder}",
+                    f"{TRAIN} --out {shlex.quote(str(folder))}",
                 )
-            raise self._unknown("name", info)
+            raise self._missing(info)
         config = read_config(folder)
         if self.label not in config["labels"]:
-            raise self._unknown("label", info)
+            raise self._unknown(config["labels"])
         if config["vocabulary"] != digest(info):
             raise MissingError(
                 f"control 'classify': {folder} was trained for a model of other words",
                 f"{TRAIN} --model {info.path}",
             )
 
-    def _unknown(self, field: str, info: ModelInfo) -> SpecError:
-        if field == "name":
-            heads = [head.partition("/") for head in info.heads]
-            known = [name for kind, _, name in heads if kind == self.kind and name]
-            what = f"model '{info.path.name}' has no classifier '{self.name}'"
-        else:
-            known = read_config(self.folder(info))["labels"]
-            what = f"classifier '{self.name}' has no label '{self.label}'"
-        source, value = str(self), getattr(self, field)
-        start = max(0, source.rfind(value))
-        hint = did_you_mean(value, known) if known else f"{TRAIN} --model {info.path}"
+    def _missing(self, info: ModelInfo) -> MissingError:
+        heads = [head.partition("/") for head in info.heads]
+        known = [name for kind, _, name in heads if kind == self.kind and name]
+        train = f"{TRAIN} --model {shlex.quote(str(info.path))}"
+        return MissingError(
+            f"control 'classify': model '{info.path.name}' has no classifier '{self.name}'",
+            did_you_mean(self.name, known) if known else train,
+        )
+
+    def _unknown(self, labels: Sequence[str]) -> SpecError:
+        source = str(self)
+        start = max(0, source.rfind(self.label))
         return SpecError(
-            f"control 'classify': {what}",
+            f"control 'classify': classifier '{self.name}' has no label '{self.label}'",
             source=source,
-            span=(start, start + len(value)),
-            hint=hint,
+            span=(start, start + len(self.label)),
+            hint=did_you_mean(self.label, labels),
         )
 
     def build(self, context: BuildContext) -> Control:
@@ -128,7 +157,7 @@ class Classify(ControlSpec):
                 f"the judge of '{self}' lies in a model's folder",
                 "spec.bind(model.info).verify(text)",
             )
-        found, p = load_judge(Path(self.name).expanduser()).verdict(text)
+        found, p = load_judge(_path(self.name)).verdict(text)
         return Verdict(
             found == self.label, f"the judge, trained apart, reads '{found}', p = {p:.2f}"
         )

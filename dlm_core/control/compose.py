@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import Spec
 from dlm_core.control.verdict import Verdict
-from dlm_core.errors import SpecError, UnsatisfiableError, plugin_errors
+from dlm_core.errors import SpecError, UnsatisfiableError, UsageError, plugin_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.corpora import Example
+
+MAX_CONTROLS = 64
+"""Of one request: each pair of them is compared, and each costs a step something."""
 
 
 class ControlSpec(Spec):
@@ -146,6 +149,11 @@ class Term:
         """As typed, or the canonical form."""
         return self.source or str(self)
 
+    def check(self, info: ModelInfo) -> None:
+        """Check what is asked: of a negated control its contrary, where it has one."""
+        contrary = self.spec.contrary() if self.negated else None
+        (contrary or self.spec).check(info)
+
     def lengths(self, info: ModelInfo) -> Lengths:
         """Numbers of words it admits: of a contrary, any."""
         return Lengths() if self.negated else self.spec.lengths(info)
@@ -190,9 +198,20 @@ class Term:
 
 @dataclass(frozen=True)
 class Controls:
-    """A weighted sum of controls: `Semantic(food="Japanese") + 0.5 * Length(12)`."""
+    """A weighted sum of controls: `Semantic(food="Japanese") + 0.5 * Length(12)`.
+
+    Raises:
+        UsageError: there are more than `MAX_CONTROLS`.
+    """
 
     terms: tuple[Term, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.terms) > MAX_CONTROLS:
+            raise UsageError(
+                f"{len(self.terms):,} controls in one request; at most {MAX_CONTROLS} can be asked",
+                "one control can hold many: avoid:cheap,expensive",
+            )
 
     def __add__(self, other: ControlSpec | Controls) -> Controls:
         return Controls(self.terms + as_controls(other).terms)
@@ -238,7 +257,7 @@ class Controls:
         merged = [term for term in self.merged() if term not in self.terms]
         for term in (*self.terms, *merged):
             with term.named_errors("check"):
-                term.spec.check(info)
+                term.check(info)
             with term.named_errors("lengths"):
                 wanted = term.lengths(info)
             if (wanted & model).empty:

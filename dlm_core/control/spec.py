@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from dlm_core.control.grammar import split_body
+from dlm_core.control.grammar import MAX_SPEC, split_body
+from dlm_core.errors import shorten
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     pass
@@ -36,6 +38,12 @@ class Spec(BaseModel):
             raise TypeError(f"{type(self).__name__} takes at most {len(names)} positional values")
         super().__init__(**dict(zip(names, args, strict=False)), **values)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_texts(cls, values: Any) -> Any:
+        """Bounded, and in NFC, also where a spec is made in Python."""
+        return {k: _plain(k, v) for k, v in values.items()} if isinstance(values, dict) else values
+
     @classmethod
     def fields_from_body(cls, body: str) -> dict[str, Any]:
         """Split a spec's body into field values; override where keys are data (semantic)."""
@@ -55,9 +63,19 @@ class Spec(BaseModel):
         return (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else ""
 
 
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(name, item) if isinstance(item, str) else item for item in value]
+    if not isinstance(value, str):
+        return value
+    if len(value) > MAX_SPEC:
+        raise SpecValueError(f"'{name}' has {len(value):,} characters; at most {MAX_SPEC:,} do")
+    return normal(value)
+
+
 class SpecValueError(ValueError):
     """Raise in a validator to give the user a hint beside the message."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(shorten(message))
         self.hint = hint

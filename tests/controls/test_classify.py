@@ -82,7 +82,7 @@ def test_it_keeps_the_promises_of_a_control(embedded_model: Model, trained: Path
     [
         ("friendly", SpecError, "expected NAME=LABEL"),
         ("=yes", SpecError, "is empty"),
-        ("nobody=yes", SpecError, "has no classifier 'nobody'"),
+        ("nobody=yes", MissingError, "has no classifier 'nobody'"),
         ("{folder}=yess", SpecError, "has no label 'yess'"),
         ("no/where=yes", MissingError, "no classifier in no/where"),
     ],

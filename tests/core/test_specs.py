@@ -20,7 +20,7 @@ from dlm_core.errors import SpecError, UnsatisfiableError
 
 KINDS: dict[str, type[ControlSpec]] = {c.kind: c for c in (Semantic, Pos, Length, Infill)}
 
-WEIGHTS = st.floats(min_value=0.0, max_value=1e9, allow_nan=False)
+WEIGHTS = st.floats(min_value=0.0, max_value=1e6, allow_nan=False)
 COUNTS = st.integers(1, 60)
 # words of all sorts, those that look like the grammar among them
 TEXT = st.lists(
