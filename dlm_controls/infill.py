@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -10,10 +12,11 @@ from pydantic import Field, field_validator, model_validator
 from dlm_controls.pattern.automaton import Automaton
 from dlm_controls.pattern.language import WordAutomaton
 from dlm_controls.pattern.notation import Wildcard, Word
+from dlm_controls.spelling import ranks, split_text
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
-from dlm_core.errors import SpecError, did_you_mean
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,18 +67,19 @@ class Infill(WordAutomaton):
             parts.append(f"words={self.words}")
         return ",".join(parts)
 
-    def check(self, info: ModelInfo) -> None:
-        """Every word of the context must be in the vocabulary: it has to come back."""
-        words = set(info.vocab.plain_words)
-        for side in ("left", "right"):
-            for word in getattr(self, side).split():
-                if word not in words:
-                    raise SpecError(
-                        f"control 'infill', field '{side}': the model does not know the word",
-                        source=getattr(self, side),
-                        span=_place(getattr(self, side), word),
-                        hint=f"{did_you_mean(word, words)} (blanks separate words and punctuation)",
-                    )
+    def typed(self) -> Iterable[tuple[str, str, int]]:
+        """The words of both sides."""
+        for side in (self.left, self.right):
+            for match in re.finditer(r"\S+", side):
+                yield match[0], side, match.start()
+
+    def bind(self, info: ModelInfo) -> Self:
+        """The same with both sides in the model's tokens."""
+        return self._in_words(ranks(info.vocab.plain_words))
+
+    def _in_words(self, known: Mapping[str, int]) -> Self:
+        sides = {side: split_text(getattr(self, side), known) for side in ("left", "right")}
+        return self.model_copy(update=sides)
 
     def compile(self) -> Automaton:
         """Both sides and what may stand between; for infills that meet a pattern."""
@@ -85,33 +89,26 @@ class Infill(WordAutomaton):
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Both sides and at least one word, or exactly `words`."""
-        context = len(self.left.split()) + len(self.right.split())
+        sides = self.bind(info)
+        context = len(sides.left.split()) + len(sides.right.split())
         if self.words is None:
             return Lengths(context + 1, None)
         return Lengths(context + self.words, context + self.words)
 
     def build(self, context: BuildContext) -> Control:
         """Hold the known words at every step."""
-        vocab = context.vocab
-        return _InfillControl(tuple(vocab.encode(self.left)), tuple(vocab.encode(self.right)))
+        vocab, sides = context.vocab, self.bind(context.info)
+        return _InfillControl(tuple(vocab.encode(sides.left)), tuple(vocab.encode(sides.right)))
 
     def verify(self, text: str) -> Verdict:
         """Both sides word for word, with something between."""
-        words, left, right = text.split(), self.left.split(), self.right.split()
+        words = normal(text).split()
+        sides = self._in_words(ranks(words))
+        left, right = sides.left.split(), sides.right.split()
         gap = len(words) - len(left) - len(right)
         kept = words[: len(left)] == left and words[len(words) - len(right) :] == right
         satisfied = kept and (gap == self.words if self.words is not None else gap >= 1)
         return Verdict(satisfied, f"{gap} words between" if kept else "the context has changed")
-
-
-def _place(text: str, word: str) -> tuple[int, int]:
-    at = 0
-    for found in text.split():
-        at = text.index(found, at)
-        if found == word:
-            return at, at + len(found)
-        at += len(found)
-    return 0, len(text)
 
 
 @dataclass(frozen=True)

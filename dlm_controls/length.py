@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
 
-_RANGE = re.compile(r"\s*(-?\d+)\s*(?:-|\.\.|to)\s*(-?\d+)\s*")
+_RANGE = re.compile(r"\s*(-?\d+)\s*(?:[-\u2010-\u2015\u2212]|\.\.|\u2026|to)\s*(-?\d+)\s*")
+"""With a hyphen, or the dash or dots that an editor makes of one."""
 
 
 class Length(ControlSpec):

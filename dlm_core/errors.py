@@ -15,9 +15,21 @@ code   meaning
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import ClassVar
+
+SHOWN = 200
+"""Characters of what a user gave that an error repeats; the place it is about stays in view."""
+_LINE = 400
+"""Characters of a line of a message: our own words, and what is repeated once or twice."""
+
+
+def shorten(text: str, limit: int = SHOWN) -> str:
+    """`text`, its middle left out where it has more than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    half = (limit - 3) // 2
+    return f"{text[:half]}...{text[len(text) - half :]}"
 
 
 class DLMError(Exception):
@@ -31,9 +43,10 @@ class DLMError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str | None = None) -> None:
+        message = "\n".join(shorten(line, _LINE) for line in message.split("\n"))
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint if hint is None else shorten(hint, 2 * _LINE)
 
 
 class UsageError(DLMError):
@@ -48,7 +61,7 @@ class SpecError(UsageError):
     Args:
         message: what is wrong.
         source: the whole spec string as the user typed it.
-        span: half-open character range in `source` to underline.
+        span: half-open character range in `source` to underline; a long source is shown around it.
         hint: the nearest valid value, or the grammar.
     """
 
@@ -63,10 +76,20 @@ class SpecError(UsageError):
         self.source = source
         self.span = span
         if source is not None:
-            start, end = span if span is not None else (0, len(source))
+            shown, start, end = _around(source, *(span if span is not None else (0, len(source))))
             caret = " " * start + "^" * max(1, end - start)
-            message = f"{message}\n  {source}\n  {caret}"
+            message = f"{message}\n  {shown}\n  {caret}"
         super().__init__(message, hint)
+
+
+def _around(source: str, start: int, end: int) -> tuple[str, int, int]:
+    """What is shown of `source`, one line of at most `SHOWN` characters, and the range in it."""
+    first = max(0, min(start - SHOWN // 4, len(source) - SHOWN)) if len(source) > SHOWN else 0
+    window = source[first : first + SHOWN]
+    shown = "".join(c if c.isprintable() else " " for c in window)
+    before, after = "..." * (first > 0), "..." * (first + SHOWN < len(source))
+    place = [min(max(0, k - first), len(window)) + len(before) for k in (start, end)]
+    return before + shown + after, place[0], place[1]
 
 
 class MissingError(DLMError):
@@ -90,18 +113,47 @@ class PluginError(DLMError):
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice closest to `word` (case-insensitive), or None if nothing is close.
 
-    Of several as close, the one that agrees with `word` the earliest (NP for NQ, not QP), then the
-    first of them by the alphabet.
+    Close is a letter changed, added, left out or swapped with its neighbour, one for every three
+    letters; or to begin with all of `word`. Of several as close, the one that agrees with `word`
+    the earliest (NOUN for NOUM, not NUM), then the first of them by the alphabet.
     """
-    folded = {c.casefold(): c for c in choices}
+    folded: dict[str, str] = {}
+    for choice in choices:
+        folded.setdefault(choice.casefold(), choice)
     key = word.casefold()
+    best: tuple[int, int, str] | None = None
+    for choice in folded:
+        shorter = min(len(key), len(choice))
+        allowed = max(1, max(len(key), len(choice)) // 3) if shorter > 1 else 0
+        if best is not None:
+            allowed = min(allowed, best[0])
+        edits = _edits(key, choice, allowed)
+        if edits is None and len(key) >= 3 and choice.startswith(key):
+            edits = len(choice)  # nearer by letters comes first
+        if edits is not None:
+            pairs = enumerate(zip(key, choice, strict=False))
+            same = next((k for k, (a, b) in pairs if a != b), shorter)
+            found = (edits, -same, choice)
+            best = found if best is None else min(best, found)
+    return None if best is None else folded[best[2]]
 
-    def closeness(choice: str) -> tuple[float, int]:
-        matcher = difflib.SequenceMatcher(None, choice, key)
-        return matcher.ratio(), -matcher.get_matching_blocks()[0].b
 
-    close = difflib.get_close_matches(key, folded, n=max(1, len(folded)), cutoff=0.5)
-    return folded[max(sorted(close), key=closeness)] if close else None
+def _edits(a: str, b: str, allowed: int) -> int | None:
+    """Letters changed, added, left out or swapped between `a` and `b`; None above `allowed`."""
+    if abs(len(a) - len(b)) > allowed or max(len(a), len(b)) > SHOWN:
+        return None
+    above: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        above, last, row = row, above, [i]
+        for j, other in enumerate(b, 1):
+            cost = min(above[j] + 1, row[-1] + 1, above[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+        if min(row) > allowed and min(above) > allowed:
+            return None
+    return row[-1] if row[-1] <= allowed else None
 
 
 def did_you_mean(word: str, choices: Iterable[str], limit: int = 12) -> str:

@@ -13,13 +13,31 @@ from dlm_core.control.compose import ControlSpec
 from dlm_core.control.grammar import unquote
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
-from dlm_core.errors import MissingError, SpecError, did_you_mean
+from dlm_core.errors import MissingError, SpecError, UsageError, did_you_mean
 from dlm_core.heads import MODEL, check_digest, foreign
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.corpora import Example
+
+MAX_NAME = 1_000
+"""Characters of a classifier's name, which may be a path, or of a label."""
+
+
+def _path(name: str) -> Path:
+    """A classifier named by its folder.
+
+    Raises:
+        UsageError: `~` stands before nobody's name.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        user = name.split("/")[0]
+        raise UsageError(
+            f"control 'classify': there is no home folder {user}", "write the whole path"
+        ) from error
 
 
 class Classify(ControlSpec):
@@ -47,6 +65,13 @@ class Classify(ControlSpec):
     def _not_empty(cls, value: str) -> str:
         if not value.strip():
             raise SpecValueError("is empty", f"for example {cls.examples[0]}")
+        if len(value) > MAX_NAME:
+            raise SpecValueError(
+                f"has {len(value):,} characters; at most {MAX_NAME} do",
+                f"for example {cls.examples[0]}",
+            )
+        if "\0" in value:
+            raise SpecValueError("holds a null character", f"for example {cls.examples[0]}")
         return value
 
     @classmethod
@@ -66,7 +91,7 @@ class Classify(ControlSpec):
     def folder(self, info: ModelInfo) -> Path:
         """Where the head lies: `controls/classify/NAME` of the model; a NAME with `/` is a path."""
         if "/" in self.name:
-            return Path(self.name).expanduser()
+            return _path(self.name)
         return info.head_path(f"{self.kind}/{self.name}")
 
     def head_folder(self, info: ModelInfo) -> Path:
@@ -133,7 +158,7 @@ class Classify(ControlSpec):
                 f"the judge of '{self}' lies in a model's folder",
                 "spec.bind(model.info).verify(text)",
             )
-        found, p = load_judge(Path(self.name).expanduser()).verdict(text)
+        found, p = load_judge(_path(self.name)).verdict(text)
         return Verdict(
             found == self.label, f"the judge, trained apart, reads '{found}', p = {p:.2f}"
         )

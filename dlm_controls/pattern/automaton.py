@@ -6,11 +6,12 @@ So its size depends on the pattern and not on the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from dlm_controls.pattern.notation import Choice, Node, Wildcard, Word, words_of
+from dlm_controls.pattern.notation import Choice, Node, Wildcard, Word
+from dlm_controls.spelling import Spelling, exact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 _K = TypeVar("_K")
 MAX_STATES = 4096
 """Of a DFA, before it is minimised; twelve one-word keywords still fit."""
+_MAX_CELLS = 4_000_000
+"""States times word classes, and edges looked at: about a second's work."""
 
 
 class TooManyStatesError(ValueError):
-    """The DFA would have more than `MAX_STATES` states."""
+    """The DFA would have more than `MAX_STATES` states, or too many words for so many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +49,51 @@ class Automaton:
         Raises:
             TooManyStatesError: see `MAX_STATES`.
         """
+        import numpy as np  # late: listing controls should not wait for it
+
         nfa = _Nfa()
         final = nfa.add(nodes, 0)
-        words = tuple(dict.fromkeys(word.text for word in words_of(nodes)))
+        labels = (w for edges in nfa.edges for w, _ in edges)
+        words = tuple(dict.fromkeys(w for w in labels if isinstance(w, str)))
+        number = {word: k for k, word in enumerate(words)}
+        work = 0
 
-        def step(states: frozenset[int]) -> list[frozenset[int]]:
-            return [nfa.step(states, word) for word in (*words, None)]
+        def step(states: frozenset[int]) -> tuple[list[frozenset[int]], NDArray[np.int64]]:
+            nonlocal work
+            work += sum(len(nfa.edges[s]) for s in states)
+            if work > _MAX_CELLS:
+                raise TooManyStatesError("is too large: it holds too many words")
+            other, named = nfa.step(states)
+            ends, classes = [other], np.zeros(len(words) + 1, dtype=np.int64)
+            for word, end in named.items():
+                classes[number[word]] = len(ends)
+                ends.append(end)
+            return ends, classes
 
+        nfa.keep = {final, *(s for s, edges in enumerate(nfa.edges) if edges)}
         return _explore(words, nfa.closure({0}), step, lambda states: final in states)
 
     @classmethod
-    def containing(cls, phrase: Sequence[str]) -> Automaton:
+    def containing(cls, phrase: Sequence[str | Spelling]) -> Automaton:
         """Every text in which these words stand side by side."""
-        return cls.compile((Wildcard.RUN, *map(Word, phrase), Wildcard.RUN))
+        items = (Word(item) if isinstance(item, str) else item for item in phrase)
+        return cls.compile((Wildcard.RUN, *items, Wildcard.RUN))
+
+    def within(self, known: Collection[str]) -> Automaton:
+        """The same among texts of the words of `known`: it names no others."""
+        words = tuple(word for word in self.words if word in known)
+        return self if words == self.words else self._over(words)
+
+    def _over(self, words: tuple[str, ...]) -> Automaton:
+        table = self._table_over(words)
+
+        def step(state: int) -> tuple[list[int], NDArray[np.int64]]:
+            import numpy as np
+
+            ends, classes = np.unique(table[state], return_inverse=True)
+            return ends.tolist(), classes
+
+        return _explore(words, 0, step, lambda state: bool(self.accepting[state]))
 
     @property
     def empty(self) -> bool:
@@ -71,7 +106,7 @@ class Automaton:
 
     def stuck_at(self, words: Sequence[str]) -> int | None:
         """Index of the first word after which no text is accepted, if there is one."""
-        import numpy as np  # late: listing controls should not wait for it
+        import numpy as np
 
         live = self.accepting
         while not np.array_equal(grown := live | live[self.table].any(1), live):
@@ -83,28 +118,40 @@ class Automaton:
         """Numbers of words, up to `limit`, of the texts it accepts."""
         import numpy as np
 
-        found = set()
-        states = np.zeros(1, dtype=np.int64)
+        found: set[int] = set()
+        states, before = np.zeros(len(self.table), dtype=bool), None
+        states[0] = True
         for n in range(limit + 1):
             if self.accepting[states].any():
                 found.add(n)
-            states = np.unique(self.table[states])
+            if before is not None and np.array_equal(states, before):  # and so for ever
+                return frozenset(found | (set(range(n, limit + 1)) if n in found else set()))
+            before, states = states, np.zeros_like(states)
+            states[self.table[before].ravel()] = True
         return frozenset(found)
 
     def __invert__(self) -> Automaton:
         return Automaton(self.words, self.table, ~self.accepting)
 
     def __and__(self, other: Automaton) -> Automaton:
+        import numpy as np
+
         words = tuple(dict.fromkeys(self.words + other.words))
-        left, right = self._table_over(words).tolist(), other._table_over(words).tolist()
+        for one in (self, other):
+            _bounded(len(one.table), len(words))
+        left, right = self._table_over(words), other._table_over(words)
+        width = len(right)
 
-        def step(pair: tuple[int, int]) -> Iterable[tuple[int, int]]:
-            return zip(left[pair[0]], right[pair[1]], strict=True)
+        def step(pair: int) -> tuple[list[int], NDArray[np.int64]]:
+            ends, classes = np.unique(
+                left[pair // width] * width + right[pair % width], return_inverse=True
+            )
+            return ends.tolist(), classes
 
-        def accepting(pair: tuple[int, int]) -> bool:
-            return bool(self.accepting[pair[0]] and other.accepting[pair[1]])
+        def accepting(pair: int) -> bool:
+            return bool(self.accepting[pair // width] and other.accepting[pair % width])
 
-        return _explore(words, (0, 0), step, accepting)
+        return _explore(words, 0, step, accepting)
 
     def _walk(self, words: Iterable[str]) -> list[int]:
         classes = {word: k for k, word in enumerate(self.words)}
@@ -120,6 +167,9 @@ class Automaton:
         return self.table[:, [columns.get(word, other) for word in words] + [other]]
 
 
+_ANY = Wildcard.ONE
+
+
 class _Nfa:
     """States with edges; a label is a word, or ONE for any."""
 
@@ -127,6 +177,8 @@ class _Nfa:
         self.edges: list[list[tuple[str | Wildcard, int]]] = [[]]
         self.free: list[list[int]] = [[]]
         """Steps without a word."""
+        self.keep: set[int] = set()
+        """States that matter in a set of them: those with edges, and the final one."""
 
     def state(self) -> int:
         self.edges.append([])
@@ -142,60 +194,88 @@ class _Nfa:
                     self.free[self.add(sequence, state)].append(end)
             elif node is Wildcard.RUN:
                 self.free[state].append(end)
-                self.edges[end].append((Wildcard.ONE, end))
+                self.edges[end].append((_ANY, end))
+            elif isinstance(node, Wildcard):
+                self.edges[state].append((node, end))
             else:
-                label = node.text if isinstance(node, Word) else node
-                self.edges[state].append((label, end))
+                self._spell(exact(node.text) if isinstance(node, Word) else node, state, end)
             state = end
         return state
 
+    def _spell(self, spelling: Spelling, state: int, end: int) -> None:
+        """All ways to write a word or phrase, from `state` to `end`."""
+        between = {place: self.state() for place in range(1, spelling.end)}
+        at = {0: state, **between, spelling.end: end}
+        for start, token, stop in spelling.edges:
+            self.edges[at[start]].append((token, at[stop]))
+
     def closure(self, states: Iterable[int]) -> frozenset[int]:
-        """`states` and what can be reached from them without a word."""
+        """What matters of `states` and of what can be reached from them without a word."""
         found = set(states)
         todo = list(found)
         while todo:
             new = [s for s in self.free[todo.pop()] if s not in found]
             found.update(new)
             todo += new
-        return frozenset(found)
+        return frozenset(found & self.keep)
 
-    def step(self, states: Iterable[int], word: str | None) -> frozenset[int]:
-        """The states after `word`; None is a word that no edge names."""
-        return self.closure(
-            end for s in states for label, end in self.edges[s] if label in (word, Wildcard.ONE)
-        )
+    def step(self, states: Iterable[int]) -> tuple[frozenset[int], dict[str, frozenset[int]]]:
+        """The states after a word that no edge names, and those after each that one does."""
+        always: list[int] = []
+        named: dict[str, list[int]] = {}
+        for state in states:
+            for label, end in self.edges[state]:
+                if isinstance(label, str):
+                    named.setdefault(label, []).append(end)
+                else:
+                    always.append(end)
+        ways = {word: self.closure([*always, *ends]) for word, ends in named.items()}
+        return self.closure(always), ways
+
+
+def _bounded(states: int, words: int) -> None:
+    if states > MAX_STATES:
+        raise TooManyStatesError(f"needs more than {MAX_STATES} states")
+    if states * (words + 1) > _MAX_CELLS:
+        raise TooManyStatesError(f"is too large: {words} words in {states} states")
 
 
 def _explore(
     words: tuple[str, ...],
     start: _K,
-    step: Callable[[_K], Iterable[_K]],
+    step: Callable[[_K], tuple[list[_K], NDArray[np.int64]]],
     accepting: Callable[[_K], bool],
 ) -> Automaton:
-    """The minimal DFA of the states that can be reached from `start`."""
+    """The minimal DFA of the states that can be reached from `start`.
+
+    Args:
+        step: the states that follow one, and which of them each word class leads to.
+    """
+    import numpy as np
+
     numbers = {start: 0}
     order = [start]
     table = []
     for state in order:  # grows while it is walked
+        ends, classes = step(state)
         row = []
-        for end in step(state):
+        for end in ends:
             if end not in numbers:
-                if len(order) == MAX_STATES:
-                    raise TooManyStatesError(f"needs more than {MAX_STATES} states")
+                _bounded(len(order) + 1, len(words))
                 numbers[end] = len(order)
                 order.append(end)
             row.append(numbers[end])
-        table.append(row)
-    return _minimal(words, table, [accepting(state) for state in order])
+        table.append(np.array(row, dtype=np.int64)[classes])
+    return _minimal(words, np.array(table), [accepting(state) for state in order])
 
 
 def _minimal(
-    words: tuple[str, ...], rows_of: Sequence[Sequence[int]], accepts: Sequence[bool]
+    words: tuple[str, ...], table: NDArray[np.int64], accepts: Sequence[bool]
 ) -> Automaton:
     """Merge states that no text tells apart (Moore's refinement)."""
     import numpy as np
 
-    table, accepting = np.array(rows_of), np.array(accepts)
+    accepting = np.array(accepts)
     blocks, count = accepting.astype(np.int64), 0
     while True:
         rows = np.column_stack([blocks, blocks[table]])

@@ -42,8 +42,9 @@ class PatternControl:
 
     @classmethod
     def of(cls, automaton: Automaton, context: BuildContext) -> PatternControl:
-        """The control of an automaton whose words the vocabulary knows."""
+        """The control of an automaton; words that the vocabulary lacks occur in no text."""
         device = context.device
+        automaton = automaton.within(set(context.vocab.plain_words))
         named = torch.tensor([context.vocab.id(w) for w in automaton.words], dtype=torch.long)
         rest = torch.ones(len(context.vocab), dtype=torch.bool)
         rest[named] = False

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import logging
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from dlm_controls.pattern.automaton import Automaton, TooManyStatesError
+from dlm_controls.spelling import UnknownWord, ranks, unknown
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
-from dlm_core.errors import SpecError, UnsatisfiableError, UsageError, did_you_mean
+from dlm_core.errors import SpecError, UnsatisfiableError, UsageError, shorten
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
@@ -35,13 +38,37 @@ class WordAutomaton(ControlSpec):
             return self.compile()
         except TooManyStatesError as error:
             raise UsageError(
-                f"control '{self}' {error}", "ask for fewer or shorter phrases, or fewer gaps"
+                f"control '{shorten(str(self))}' {error}",
+                "ask for fewer or shorter phrases, or fewer gaps",
             ) from error
+
+    def typed(self) -> Iterable[tuple[str, str, int]]:
+        """Each word that the user typed, what it stands in, and at which character of that."""
+        return ()
+
+    def unknown_words(self, info: ModelInfo) -> Iterable[tuple[UnknownWord, str, int]]:
+        """What of the typed words the model does not know, as `typed` gives it."""
+        known = ranks(info.vocab.plain_words)
+        for word, source, start in self.typed():
+            if (found := unknown(word, known)) is not None:
+                yield found, source, start + found.at
+
+    def check(self, info: ModelInfo) -> None:
+        """Refuse a word the vocabulary lacks, in one piece or cut at signs."""
+        for word, source, start in self.unknown_words(info):
+            raise SpecError(
+                f"control '{self.kind}': {word.message}",
+                source=source,
+                span=(start, start + len(word.text)),
+                hint=word.hint,
+            )
+        _ = self.automaton
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Exactly the numbers of words its texts have."""
-        limit = max(info.max_words, len(self.automaton.table))  # past the shortest text of all
-        found = self.automaton.lengths(limit)
+        automaton = self.automaton.within(set(info.vocab.plain_words))
+        limit = max(info.max_words, len(automaton.table))  # past the shortest text of all
+        found = automaton.lengths(limit)
         endless = found and found == set(range(min(found), limit + 1))
         return Lengths(min(found)) if endless else Lengths.of(found)
 
@@ -70,9 +97,10 @@ class Both(WordAutomaton):
 
     def check(self, info: ModelInfo) -> None:
         """Refuse what no text can be."""
-        if self.automaton.empty:
+        if self.automaton.within(set(info.vocab.plain_words)).empty:
+            left, right = shorten(str(self.left)), shorten(str(self.right))
             raise UnsatisfiableError(
-                f"controls '{self.left}' and '{self.right}' contradict: no text meets both",
+                f"controls '{left}' and '{right}' contradict: no text meets both",
                 "drop one of them",
             )
 
@@ -92,9 +120,11 @@ class Other(WordAutomaton):
     spec: WordAutomaton
 
     def check(self, info: ModelInfo) -> None:
-        """Refuse what no text can be."""
-        if self.automaton.empty:
+        """Refuse what no text can be; words that no text has are no fault here."""
+        if self.automaton.within(set(info.vocab.plain_words)).empty:
             raise UnsatisfiableError(f"every text is {self.spec}", "drop the control")
+        for word, _, _ in self.spec.unknown_words(info):
+            warn(f"control '{shorten(str(self))}' holds anyway: {word.message} ({word.hint})")
 
     def compile(self) -> Automaton:
         """The complement."""
@@ -104,13 +134,7 @@ class Other(WordAutomaton):
         return f"not {self.spec}"
 
 
-def known_word(word: str, info: ModelInfo, kind: str, source: str, span: tuple[int, int]) -> None:
-    """Refuse a word the vocabulary lacks: it could not be produced, nor be told from others."""
-    known = info.vocab.plain_words
-    if word not in known:
-        raise SpecError(
-            f"control '{kind}': the model does not know the word '{word}'",
-            source=source,
-            span=span,
-            hint=did_you_mean(word, known),
-        )
+@lru_cache(maxsize=1024)
+def warn(message: str) -> None:
+    """Say something once, however often a request is made."""
+    logging.getLogger("dlm").warning(message)

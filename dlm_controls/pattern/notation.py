@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
+from dlm_controls.spelling import Spelling
 from dlm_core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ class Choice:
     sequences: tuple[tuple[Node, ...], ...]
 
 
-Node = Word | Wildcard | Choice
+Node = Word | Wildcard | Choice | Spelling
+"""A `Spelling` has no notation: controls put it in for a phrase in all its forms."""
+MAX_DEPTH = 50
+"""Brackets within brackets."""
 _TOKEN = re.compile(r"[()|?]|(?:\\.|[^\s()|?\\])+|\\")
 
 
@@ -70,6 +74,7 @@ class _Parser:
         self.source = source
         self.tokens = iter(_TOKEN.finditer(source))
         self.token = next(self.tokens, None)
+        self.depth = 0
 
     def fail(self, message: str, hint: str, span: tuple[int, int] | None = None) -> NoReturn:
         """Raise SpecError at the current token."""
@@ -115,6 +120,9 @@ class _Parser:
         return Word(re.sub(r"\\(.)", r"\1", text), span)
 
     def group(self, opened: tuple[int, int]) -> Choice:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self.fail(f"brackets stand at most {MAX_DEPTH} deep", "(a|b|c) needs one pair", opened)
         sequences: list[tuple[Node, ...]] = []
         while self.token is not None and (not sequences or self.at("|")):
             self.next()  # the bracket or the bar
@@ -122,6 +130,7 @@ class _Parser:
         if not self.at(")"):
             self.fail("this bracket is not closed", r"the plain sign is \(", opened)
         self.next()
+        self.depth -= 1
         return Choice(tuple(sequences))
 
 

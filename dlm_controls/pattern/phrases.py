@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import re
-from functools import reduce
+from collections.abc import Iterable
+from functools import cached_property, reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator
 
-from dlm_controls.pattern.automaton import Automaton
-from dlm_controls.pattern.language import WordAutomaton, known_word
-from dlm_core.control.grammar import unquote
+from dlm_controls.pattern.automaton import MAX_STATES, Automaton, TooManyStatesError
+from dlm_controls.pattern.language import WordAutomaton, warn
+from dlm_controls.pattern.notation import Choice, Node, Wildcard, Word
+from dlm_controls.spelling import loose, ranks, unknown
+from dlm_core.control.grammar import quoted_items, unquote
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
+from dlm_core.errors import shorten
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dlm_core.bundle import ModelInfo
+
+MAX_PHRASES = 2_000
+"""Of an `avoid`; keywords multiply states and are fewer (`MAX_KEYWORDS`)."""
+MAX_KEYWORDS = MAX_STATES.bit_length() - 1
+"""Which of them have occurred is a state each: 2 to the power of their number."""
+_EXACT = re.compile(r"(?:^|,)\s*exact=(yes|no|true|false)\s*$")
 
 
 class _Phrases(WordAutomaton):
@@ -27,6 +38,8 @@ class _Phrases(WordAutomaton):
     positional: ClassVar[tuple[str, ...]] = ("phrases",)
 
     phrases: tuple[str, ...]
+    exact: bool = True
+    """As typed; else also in other case, and with or without hyphens."""
 
     if TYPE_CHECKING:
 
@@ -38,9 +51,10 @@ class _Phrases(WordAutomaton):
         """At commas outside of quotes."""
         if not isinstance(value, str):
             return value
-        if value.count('"') % 2:
-            raise SpecValueError("a quote is not closed", 'for example sushi,"fast food"')
-        return re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', value)
+        try:
+            return quoted_items(value)
+        except ValueError as error:
+            raise SpecValueError(str(error), 'for example sushi,"fast food"') from error
 
     @field_validator("phrases")
     @classmethod
@@ -48,45 +62,63 @@ class _Phrases(WordAutomaton):
         tidy = tuple(" ".join(unquote(phrase).split()) for phrase in phrases)
         if not tidy or not all(tidy):
             raise SpecValueError("a phrase is empty", 'for example sushi,"fast food"')
+        if len(tidy) > MAX_PHRASES:
+            raise SpecValueError(f"{len(tidy):,} phrases; at most {MAX_PHRASES:,} can be asked")
         return tuple(dict.fromkeys(tidy))
 
     @classmethod
     def fields_from_body(cls, body: str) -> dict[str, Any]:
-        """The whole body is the phrases."""
-        return {"phrases": body}
+        """The body is the phrases; `exact=yes` or `exact=no` may stand behind them."""
+        found = _EXACT.search(body)
+        if found is None:
+            return {"phrases": body}
+        return {"phrases": body[: found.start()], "exact": found[1]}
 
     def body(self) -> str:
         """Phrases between commas, those that are more than letters and digits in quotes."""
         if any('"' in phrase for phrase in self.phrases):
             return super().body()
-        return ",".join(p if p.isalnum() else f'"{p}"' for p in self.phrases)
+        phrases = ",".join(p if p.isalnum() else f'"{p}"' for p in self.phrases)
+        asked = self.exact != type(self).model_fields["exact"].default
+        return phrases + (f",exact={'yes' if self.exact else 'no'}" if asked else "")
 
-    def check(self, info: ModelInfo) -> None:
-        """Every word must be in the vocabulary."""
+    def typed(self) -> Iterable[tuple[str, str, int]]:
+        """The words of the phrases."""
         for phrase in self.phrases:
             for match in re.finditer(r"\S+", phrase):
-                known_word(match[0], info, self.kind, phrase, match.span())
-        _ = self.automaton
+                yield match[0], phrase, match.start()
 
-    def containing(self) -> list[Automaton]:
+    def items(self, phrase: str) -> tuple[Node, ...]:
+        """A phrase as a part of a pattern, in the forms that count."""
+        return tuple(map(Word, phrase.split())) if self.exact else (loose(phrase),)
+
+    @cached_property
+    def containing(self) -> tuple[Automaton, ...]:
         """For each phrase, the texts in which it occurs."""
-        return [Automaton.containing(phrase.split()) for phrase in self.phrases]
+        run = Wildcard.RUN
+        return tuple(Automaton.compile((run, *self.items(p), run)) for p in self.phrases)
 
     def found(self, text: str) -> list[str]:
         """The phrases that occur in a text."""
-        pairs = zip(self.phrases, self.containing(), strict=True)
-        return [phrase for phrase, automaton in pairs if automaton.accepts(text.split())]
+        words = normal(text).split()
+        pairs = zip(self.phrases, self.containing, strict=True)
+        return [phrase for phrase, automaton in pairs if automaton.accepts(words)]
 
 
 class Keyword(_Phrases):
-    """Words or phrases that must each occur somewhere, in any order."""
+    """Words or phrases that must each occur somewhere, in any order; `exact=no` takes any case."""
 
     kind: ClassVar[str] = "keyword"
     examples: ClassVar[tuple[str, ...]] = ("keyword:sushi,wine", 'keyword:"family friendly",pub')
 
     def compile(self) -> Automaton:
         """All of them."""
-        return reduce(and_, self.containing())
+        if len(self.phrases) > MAX_KEYWORDS:  # known before the work is done
+            raise TooManyStatesError(
+                f"needs more than {MAX_STATES} states: {len(self.phrases)} phrases, where at most "
+                f"{MAX_KEYWORDS} can be asked at once"
+            )
+        return reduce(and_, self.containing)
 
     def verify(self, text: str) -> Verdict:
         """Is each there? `score` is the share that is."""
@@ -97,14 +129,29 @@ class Keyword(_Phrases):
 
 
 class Avoid(_Phrases):
-    """Words or phrases that must not occur."""
+    """Words or phrases that must not occur, in any case, hyphens or not; `exact=yes` as typed."""
 
     kind: ClassVar[str] = "avoid"
-    examples: ClassVar[tuple[str, ...]] = ('avoid:cheap,"fast food"',)
+    examples: ClassVar[tuple[str, ...]] = ('avoid:cheap,"fast food"', "avoid:Mill,exact=yes")
+
+    exact: bool = False
+
+    def check(self, info: ModelInfo) -> None:
+        """What the model cannot write holds already, and is told."""
+        known = ranks(info.vocab.plain_words)
+        for phrase in self.phrases:
+            if not self.exact and (form := loose(phrase)).reached(known) == form.end:
+                continue
+            lacks = (unknown(word, known) for word in phrase.split())
+            if (word := next(filter(None, lacks), None)) is not None:
+                what = f"control 'avoid': '{shorten(phrase)}' occurs in no text anyway"
+                warn(f"{what}: {word.message} ({word.hint})")
+        _ = self.automaton
 
     def compile(self) -> Automaton:
         """None of them."""
-        return reduce(and_, (~automaton for automaton in self.containing()))
+        phrases = Choice(tuple(self.items(phrase) for phrase in self.phrases))
+        return ~Automaton.compile((Wildcard.RUN, phrases, Wildcard.RUN))
 
     def verify(self, text: str) -> Verdict:
         """Is none there? `score` is the share that is not."""

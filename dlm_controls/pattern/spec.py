@@ -6,19 +6,21 @@ are intersected (with those of an infill, too), steer as one, and choose the fin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator
 
 from dlm_controls.pattern.automaton import Automaton
-from dlm_controls.pattern.language import WordAutomaton, known_word
+from dlm_controls.pattern.language import WordAutomaton
 from dlm_controls.pattern.notation import Node, parse, words_of
 from dlm_core.control.grammar import unquote
 from dlm_core.control.verdict import Verdict
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
-    from dlm_core.bundle import ModelInfo
+    pass
 
 
 class Pattern(WordAutomaton):
@@ -62,15 +64,13 @@ class Pattern(WordAutomaton):
         """The automaton of the pattern."""
         return Automaton.compile(self.nodes)
 
-    def check(self, info: ModelInfo) -> None:
-        """Every word must be in the vocabulary."""
-        for word in words_of(self.nodes):
-            known_word(word.text, info, self.kind, self.text, word.span)
-        _ = self.automaton
+    def typed(self) -> Iterable[tuple[str, str, int]]:
+        """The words of the pattern."""
+        return ((word.text, self.text, word.span[0]) for word in words_of(self.nodes))
 
     def verify(self, text: str) -> Verdict:
         """Does the whole text fit? If not, which word is the first that cannot?"""
-        words = text.split()
+        words = normal(text).split()
         if self.automaton.accepts(words):
             return Verdict(True, "fits")
         at = self.automaton.stuck_at(words)

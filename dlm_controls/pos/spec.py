@@ -16,6 +16,7 @@ from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
 from dlm_core.errors import did_you_mean
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model, ModelInfo
@@ -67,6 +68,12 @@ class Pos(ControlSpec):
         """As many words as tags, or at least so many if there is a gap."""
         return Lengths(self.slots, None if GAP in self.tags else self.slots)
 
+    def excludes(self, other: ControlSpec, info: ModelInfo) -> str | None:
+        """Two sequences of tags that no text has both of."""
+        if not isinstance(other, Pos) or _meet(self.tags, other.tags):
+            return None
+        return "no sequence of tags meets both"
+
     def build(self, context: BuildContext) -> Control:
         """Steer with the bundle's `pos` tagger."""
         from dlm_controls.heads.tagger import load_tagger
@@ -84,7 +91,8 @@ class Pos(ControlSpec):
         Raises:
             MissingError: spaCy or its model is not installed.
         """
-        (found,) = pos_tags([text.split()])
+        words = normal(text).split()
+        (found,) = pos_tags([words])
         cost = [
             [float(item not in (ANY, GAP) and item != tag) for item in self.tags] for tag in found
         ]
@@ -96,7 +104,7 @@ class Pos(ControlSpec):
             return Verdict(False, "another number of words", hits / max(1, self.slots))
         wrong = [
             f"{word}/{tag} is not {self.tags[k]}"
-            for word, tag, k in zip(text.split(), found, aligned, strict=True)
+            for word, tag, k in zip(words, found, aligned, strict=True)
             if self.tags[k] not in (ANY, GAP, tag)
         ]
         score = 1.0 - len(wrong) / len(named) if named else 1.0
@@ -161,3 +169,22 @@ class Pos(ControlSpec):
             on_step=shifted(steps),
             extra={"words": figures},
         )
+
+
+def _meet(left: Sequence[str], right: Sequence[str]) -> bool:
+    """Does some sequence of tags meet both?"""
+    todo, seen = [(0, 0)], {(0, 0)}
+    while todo:
+        i, j = todo.pop()
+        a = left[i] if i < len(left) else None
+        b = right[j] if j < len(right) else None
+        if a is b is None:
+            return True
+        ways = [(i + 1, j)] * (a == GAP) + [(i, j + 1)] * (b == GAP)
+        if a is not None and b is not None and (a == b or {a, b} & {ANY, GAP}):
+            ways.append((i + (a != GAP), j + (b != GAP)))  # both take a word
+        for way in ways:
+            if way not in seen:
+                seen.add(way)
+                todo.append(way)
+    return False

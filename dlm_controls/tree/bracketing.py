@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dlm_core.control.spec import SpecValueError
+from dlm_core.errors import shorten
 
 ANY = "*"
 ROOTS = ("TOP", "ROOT", "S1", "")
@@ -106,7 +107,9 @@ def read_tree(text: str, *, all_tags: bool = False) -> ParseTree:
     while k < len(tokens):
         token, at = tokens[k][0], tokens[k].start()
         if (words or spans) and not stack:
-            raise SpecValueError(f"'{text[at:]}' stands after the end of the tree", _EXAMPLE)
+            raise SpecValueError(
+                f"'{shorten(text[at:])}' stands after the end of the tree", _EXAMPLE
+            )
         if token == "(":
             label = tokens[k + 1][0] if k + 1 < len(tokens) else ""
             label = "" if label in "()" else label

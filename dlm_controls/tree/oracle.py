@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dlm_controls.tree.bracketing import Bracket, ParseTree, read_tree
-from dlm_core.errors import MissingError, UsageError
+from dlm_core.errors import MissingError, UsageError, shorten
 from dlm_core.text import load_json
 
 DEFAULT = "benepar_en3"
@@ -42,12 +42,16 @@ def parser_version() -> str:
         return ""
 
 
-def parse_words(texts: Sequence[Sequence[str]], parser: str | None = None) -> list[ParseTree]:
+def parse_words(texts: Sequence[Sequence[str]], parser: str | None = None) -> list[ParseTree | str]:
     """Trees of texts that are split into words already; the loaded parser is kept.
 
     Args:
         texts: no text may be empty.
         parser: name or path; see the module docstring.
+
+    Returns:
+        the tree of each text, or why the parser cannot read it: too long, or of words that its
+        tokenizer drops.
 
     Raises:
         MissingError: benepar or the parser is not installed; says what to install or set.
@@ -58,14 +62,17 @@ def parse_words(texts: Sequence[Sequence[str]], parser: str | None = None) -> li
         return _parse_words(texts, parser_name(parser))
 
 
-def _parse_words(texts: Sequence[Sequence[str]], parser: str) -> list[ParseTree]:
+def _parse_words(texts: Sequence[Sequence[str]], parser: str) -> list[ParseTree | str]:
     loaded = _load(parser)
     from benepar import InputSentence
 
+    out: dict[int, ParseTree | str] = {}
+    for i, words in enumerate(texts):
+        if (reason := _unfit(loaded, words)) is not None:
+            out[i] = reason
     # Like lengths together: half of the work would be padding.
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    order = sorted((i for i in range(len(texts)) if i not in out), key=lambda i: len(texts[i]))
     inputs = [InputSentence(words=list(texts[i])) for i in order]
-    out: dict[int, ParseTree] = {}
     with _quiet():
         for i, tree in zip(order, loaded.parse_sents(inputs), strict=True):
             out[i] = _from_nltk(tree, texts[i])
@@ -77,8 +84,10 @@ def parse_corpus(
     cached: Path,
     parser: str | None = None,
     on_step: Callable[[int, int], None] | None = None,
-) -> list[ParseTree]:
+) -> list[ParseTree | str]:
     """Trees of a corpus, kept in a JSONL of {"text", "tree"} that a later call continues.
+
+    In place of a tree, not kept, stands why the parser cannot read a text.
 
     Args:
         texts: words and blanks; equal texts are parsed once.
@@ -90,7 +99,7 @@ def parse_corpus(
         MissingError: as `parse_words`, or the file cannot be written.
         UsageError: the file is not of this form (line named).
     """
-    known = _read(cached)
+    known: dict[str, ParseTree | str] = {**_read(cached)}
     missing = sorted({t for t in texts if t not in known}, key=lambda t: len(t.split()))
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +110,8 @@ def parse_corpus(
                     batch, parse_words([t.split() for t in batch], parser), strict=True
                 ):
                     known[text] = tree
+                    if isinstance(tree, str):
+                        continue
                     row = {"text": text, "tree": str(tree)}
                     stream.write(json.dumps(row, ensure_ascii=False) + "\n")
                 stream.flush()
@@ -129,6 +140,25 @@ def _read(cached: Path) -> dict[str, ParseTree]:
                 "name another file, or remove this line",
             ) from error
     return known
+
+
+def _unfit(loaded: Any, words: Sequence[str]) -> str | None:
+    """Why the parser would fail on a text, or None."""
+    net = loaded._parser
+    tokenizer = getattr(getattr(net, "retokenizer", None), "tokenizer", None)
+    if tokenizer is None:  # a parser over characters
+        return None
+    found = tokenizer(" ".join(words), return_offsets_mapping=True)
+    most = getattr(net.pretrained_model.config, "max_position_embeddings", None)
+    if most is not None and len(found["input_ids"]) > most:
+        return f"too long for the parser: it reads {most} parts of words at most"
+    at = 0
+    covered = {k for start, end in found["offset_mapping"] for k in range(start, end)}
+    for word in words:
+        if covered.isdisjoint(range(at, at + len(word))):
+            return f"the parser does not see the word {shorten(ascii(word), 40)}"
+        at += len(word) + 1
+    return None
 
 
 def _from_nltk(tree: Any, words: Sequence[str]) -> ParseTree:

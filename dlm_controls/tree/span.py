@@ -11,6 +11,7 @@ from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     from dlm_controls.tree.bracketing import ParseTree
@@ -60,6 +61,15 @@ class Span(ControlSpec):
         """The label must be one of the parser's."""
         check_label(info, self.kind, self.label, str(self))
 
+    def excludes(self, other: ControlSpec, info: ModelInfo) -> str | None:
+        """Two spans that cross cannot both be constituents."""
+        if not isinstance(other, Span):
+            return None
+        first, second = sorted((self, other), key=lambda span: span.start)
+        if first.start < second.start <= first.end < second.end:
+            return "the spans cross, and constituents of one tree never do"
+        return None
+
     def lengths(self, info: ModelInfo) -> Lengths:
         """More words than `end`."""
         return Lengths(self.end + 1, None)
@@ -79,10 +89,12 @@ class Span(ControlSpec):
         """
         from dlm_controls.tree.oracle import parse_words
 
-        words = text.split()
+        words = normal(text).split()
         if len(words) <= self.end:
             return Verdict(False, f"only {len(words)} words")
         (found,) = parse_words([words])
+        if isinstance(found, str):
+            return Verdict(None, found)
         satisfied = self.holds(found)
         return Verdict(satisfied, "" if satisfied else f"parsed as {found}")
 

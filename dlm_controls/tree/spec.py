@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator
 
-from dlm_controls.tree.bracketing import ANY, ROOTS, ParseTree, labelled_f1, read_tree
+from dlm_controls.pattern.automaton import Automaton, TooManyStatesError
+from dlm_controls.pattern.language import WordAutomaton
+from dlm_controls.pattern.notation import Wildcard, Word
+from dlm_controls.spelling import ranks, split, unknown
+from dlm_controls.tree.bracketing import (
+    ANY,
+    ROOTS,
+    ParseTree,
+    labelled_f1,
+    plain_label,
+    read_tree,
+)
 from dlm_controls.tree.labels import check_label
+from dlm_controls.tree.span import Span
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
-from dlm_core.errors import SpecError, did_you_mean
+from dlm_core.errors import SpecError, shorten
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model, ModelInfo
@@ -62,18 +77,45 @@ class Tree(ControlSpec):
     def check(self, info: ModelInfo) -> None:
         """Labels must be the parser's, words the model's."""
         parsed = self.parsed
-        for bracket in parsed.brackets:
-            if bracket.label not in ROOTS:
-                check_label(info, self.kind, bracket.label, self.tree)
-        words = info.vocab.plain_words
-        for word in parsed.words:
-            if word != ANY and word not in words:
-                raise SpecError(
-                    f"control 'tree': the model does not know the word '{word}'",
-                    source=self.tree,
-                    span=(at := self.tree.find(word), at + len(word)),
-                    hint=did_you_mean(word, words),
-                )
+        for label in dict.fromkeys(bracket.label for bracket in parsed.brackets):
+            if label not in ROOTS:
+                check_label(info, self.kind, label, self.tree)
+        known = ranks(info.vocab.plain_words)
+        for word in dict.fromkeys(parsed.words):
+            if word == ANY or word in known:
+                continue
+            tokens = split(
+                word, known
+            )  # not cut here: each token is a leaf with a place of its own
+            lacks = unknown(word, known)
+            leaves = f"{len(tokens)} leaves: write {' '.join(tokens)}" if tokens else ""
+            raise SpecError(
+                f"control 'tree': the model does not know the word '{shorten(word)}'",
+                source=self.tree,
+                span=(at := self.tree.find(word), at + len(word)),
+                hint=lacks.hint if lacks else leaves,
+            )
+
+    def excludes(self, other: ControlSpec, info: ModelInfo) -> str | None:
+        """Its words against another's, its constituents against a span's or another tree's."""
+        tree = self.parsed
+        if isinstance(other, WordAutomaton):
+            leaves = [Wildcard.ONE if word == ANY else Word(word) for word in tree.words]
+            try:
+                both = Automaton.compile(leaves) & other.automaton
+            except TooManyStatesError:
+                return None
+            words = set(info.vocab.plain_words)
+            return "no text with the tree's words meets both" if both.within(words).empty else None
+        if isinstance(other, Span) and not _has_span(tree, other):
+            return f"the tree has no {other.label} there"
+        if isinstance(other, Tree):
+            for word, own in zip(other.parsed.words, tree.words, strict=False):
+                if ANY not in (word, own) and word != own:
+                    return f"one has '{own}' where the other has '{word}'"
+            if _labels(tree) != _labels(other.parsed):
+                return "they have other constituents"
+        return None
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """As many words as leaves."""
@@ -94,13 +136,15 @@ class Tree(ControlSpec):
         """
         from dlm_controls.tree.oracle import parse_words
 
-        words, wanted = text.split(), self.parsed
+        words, wanted = normal(text).split(), self.parsed
         if len(words) != len(wanted.words):
             return Verdict(False, "another number of words", 0.0)
         for word, asked in zip(words, wanted.words, strict=True):
             if asked not in (ANY, word):
                 return Verdict(False, f"'{word}' stands for '{asked}'", 0.0)
         (found,) = parse_words([words])
+        if isinstance(found, str):
+            return Verdict(None, found)
         f1 = labelled_f1(wanted, found)
         return Verdict(f1 == 1.0, "" if f1 == 1.0 else f"parsed as {found}", f1)
 
@@ -152,6 +196,28 @@ class Tree(ControlSpec):
         found = parse_corpus(
             texts, trees or out.parent / f"{out.name}-parses.jsonl", parser, parsing
         )
-        usable = sum(any(b.label not in ROOTS for b in tree.brackets) for tree in found)
+        parsed = [tree for tree in found if not isinstance(tree, str)]
+        if len(parsed) < len(found):
+            reason = next(tree for tree in found if isinstance(tree, str))
+            logging.getLogger("dlm").warning(
+                f"{len(found) - len(parsed):,} of {len(found):,} texts are left out: {reason}"
+            )
+        usable = sum(any(b.label not in ROOTS for b in tree.brackets) for tree in parsed)
         require_texts(usable, len(examples), "have a constituent, as the parser reads them")
-        return train_head(model, found, out, on_step=on_step, **options)
+        return train_head(model, parsed, out, on_step=on_step, **options)
+
+
+def _labels(tree: ParseTree) -> Counter[str]:
+    return Counter(plain_label(b.label) for b in tree.brackets if b.label not in ROOTS)
+
+
+def _has_span(tree: ParseTree, span: Span) -> bool:
+    """Could the tree have this constituent? A mark at one of its ends may or may not belong."""
+    return all(
+        any(
+            plain_label(bracket.label) == plain_label(label)
+            and abs(bracket.start - span.start) + abs(bracket.end - span.end) <= 1
+            for bracket in tree.brackets
+        )
+        for label in span.label.split("::")
+    )

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Asked: TypeAlias = "One | Iterable[One] | None"
     """What stands for controls; 0 is an empty sum."""
 
+MAX_CONTROLS = 64
+"""Of one request: each pair of them is compared, and each costs a step something."""
 MAX_WEIGHT = 1e6
 """Far above what steers; beyond it numbers overflow in the gradient."""
 
@@ -174,6 +176,11 @@ class Term:
         """As typed, or the canonical form."""
         return self.source or str(self)
 
+    def check(self, info: ModelInfo) -> None:
+        """Check what is asked: of a negated control its contrary, where it has one."""
+        contrary = self.spec.contrary() if self.negated else None
+        (contrary or self.spec).check(info)
+
     def lengths(self, info: ModelInfo) -> Lengths:
         """Numbers of words it admits: of a contrary, any."""
         if self.negated:
@@ -240,9 +247,20 @@ class Term:
 
 @dataclass(frozen=True)
 class Controls:
-    """A weighted sum of controls: `Semantic(food="Japanese") + 0.5 * Length(12)`."""
+    """A weighted sum of controls: `Semantic(food="Japanese") + 0.5 * Length(12)`.
+
+    Raises:
+        UsageError: there are more than `MAX_CONTROLS`.
+    """
 
     terms: tuple[Term, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.terms) > MAX_CONTROLS:
+            raise UsageError(
+                f"{len(self.terms):,} controls in one request; at most {MAX_CONTROLS} can be asked",
+                "one control can hold many: avoid:cheap,expensive",
+            )
 
     def __add__(self, other: Asked) -> Controls:
         return Controls(self.terms + as_controls(other).terms)
@@ -292,7 +310,7 @@ class Controls:
         merged = [term for term in self.merged() if term not in self.terms]
         for term in (*self.terms, *merged):
             with term.named_errors("check"):
-                _expect_none(term.spec.check(info))  # type: ignore[func-returns-value]
+                _expect_none(term.check(info))  # type: ignore[func-returns-value]
             wanted = term.lengths(info)
             if (wanted & model).empty:
                 raise UnsatisfiableError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
@@ -10,18 +9,21 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from dlm_core.calling import expect, owner_of, plugin_errors, plugin_name
-from dlm_core.control.compose import ControlSpec, Term, usual_weight
+from dlm_core.control.compose import MAX_WEIGHT, ControlSpec, Term, usual_weight
+from dlm_core.control.grammar import MAX_SPEC, tidy
 from dlm_core.control.spec import Spec
 from dlm_core.control.wrong import first_fault
-from dlm_core.errors import SpecError, did_you_mean
-from dlm_core.text import normal
+from dlm_core.errors import SpecError, did_you_mean, shorten
+from dlm_core.text import load_json, normal
 
 if TYPE_CHECKING:
     pass
 
 _S = TypeVar("_S", bound="Spec")
 _NOT = re.compile(r"\s*not\s+")
-_WEIGHT = re.compile(r"@((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)$")
+_WEIGHT = re.compile(
+    r"@\s*([+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?))$", re.IGNORECASE
+)
 
 
 def parse_spec(source: str, kinds: Mapping[str, type[ControlSpec]]) -> Term:
@@ -35,13 +37,31 @@ def parse_spec(source: str, kinds: Mapping[str, type[ControlSpec]]) -> Term:
         SpecError: with the source, the place and the nearest valid value; or the contrary of a
             control that has none.
     """
-    source = normal(source)
+    source = tidy(_bounded(normal(source)), kinds)
     match = _WEIGHT.search(source)
     negation = _NOT.match(source)
     start = negation.end() if negation else 0
+    if match and not 0 <= float(match[1]) <= MAX_WEIGHT:  # NaN is not, either
+        raise SpecError(
+            f"a weight is a number from 0 to {MAX_WEIGHT:,.0f}",
+            source=source,
+            span=match.span(1),
+            hint="for example @0.5 or @2",
+        )
     spec = parse_kind("control", source, kinds, start, match.start() if match else None)
     weight = float(match[1]) if match else usual_weight(type(spec))
     return Term(spec, weight, source, negation is not None)
+
+
+def _bounded(source: str) -> str:
+    if len(source) > MAX_SPEC:
+        raise SpecError(
+            f"a spec has at most {MAX_SPEC:,} characters, this one {len(source):,}",
+            source=source,
+            span=(MAX_SPEC, MAX_SPEC + 1),
+            hint="split it into several controls",
+        )
+    return source
 
 
 def parse_kind(
@@ -59,11 +79,11 @@ def parse_kind(
     Raises:
         SpecError: with the source, the place and the nearest valid value.
     """
-    source = normal(source)
+    source = _bounded(normal(source))
     kind, _, body = source[start:end].partition(":")
     if kind not in kinds:
         raise SpecError(
-            f"unknown {what} '{kind}'",
+            f"unknown {what} '{shorten(kind)}'",
             source=source,
             span=(start, start + len(kind)),
             hint=did_you_mean(kind, kinds),
@@ -74,7 +94,7 @@ def parse_kind(
     name = plugin_name(what, source, owner_of(cls))
     try:
         if body.startswith("{"):
-            fields = json.loads(body)
+            fields = load_json(body)
         else:
             with plugin_errors(name, "fields_from_body", passing=(ValueError,)):
                 fields = expect(cls.fields_from_body(body), dict, "a dict")
@@ -82,7 +102,9 @@ def parse_kind(
             raise ValueError("expected a JSON object")
     except ValueError as error:
         hint = getattr(error, "hint", None) or _example(cls)
-        raise SpecError(f"{what} '{kind}': {error}", source=source, span=span, hint=hint) from error
+        raise SpecError(
+            f"{what} '{kind}': {shorten(str(error))}", source=source, span=span, hint=hint
+        ) from error
     try:
         with plugin_errors(name, "validation", passing=(ValidationError,)):
             return cls.model_validate(fields)

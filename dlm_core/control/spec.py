@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from dlm_core.calling import expect, owner_of, plugin_errors, plugin_name
 from dlm_core.config import SaysWhatIsWrong
-from dlm_core.control.grammar import split_body
+from dlm_core.control.grammar import MAX_SPEC, split_body
 from dlm_core.control.wrong import WrongSpecError, first_fault
+from dlm_core.errors import shorten
 from dlm_core.text import normal_all
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
 
     @model_validator(mode="before")
     @classmethod
-    def _in_nfc(cls, values: Any) -> Any:
+    def _plain_texts(cls, values: Any) -> Any:
+        """Bounded, and in NFC, also where a spec is made in Python."""
+        if isinstance(values, dict):
+            for name, value in values.items():
+                _check_length(name, value)
         return normal_all(values)
 
     @classmethod
@@ -93,9 +98,15 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
         return next(iter((cls.__doc__ or "").strip().splitlines()), "")
 
 
+def _check_length(name: str, value: Any) -> None:
+    for item in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(item, str) and len(item) > MAX_SPEC:
+            raise SpecValueError(f"'{name}' has {len(item):,} characters; at most {MAX_SPEC:,} do")
+
+
 class SpecValueError(ValueError):
     """Raise in a validator to give the user a hint beside the message."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(shorten(message))
         self.hint = hint

@@ -105,4 +105,37 @@ def test_the_nearest_ignores_case_and_long_lists_are_cut() -> None:
 def test_of_two_as_near_the_one_that_begins_alike_is_shown() -> None:
     assert nearest("NQ", ["ADJP", "QP", "NX", "NP"]) == "NP"
     assert nearest("NQ", ["QV", "QW", "QX", "QY", "QZ", "NP"]) == "NP"
-    assert nearest("ADVPP", ["PP", "VP"]) == nearest("VPP", ["PP", "VP"]) == "VP"
+    assert nearest("VPP", ["PP", "VP"]) == "VP"
+    assert nearest("NOUM", ["NUM", "NOUN"]) == "NOUN"
+    assert nearest("NUON", ["NUM", "NOUN"]) == "NOUN"
+    assert nearest("PUB", ["pub", "Pub"]) == "pub"
+
+
+@pytest.mark.parametrize(
+    ("word", "choices"),
+    [("zebra", ["Brazil", "area"]), ("ADVPP", ["PP", "VP"]), ("x", ["y"]), ("a" * 9000, ["a"])],
+)
+def test_nothing_is_suggested_where_nothing_is_near(word: str, choices: list[str]) -> None:
+    assert nearest(word, choices) is None
+
+
+def test_a_choice_that_begins_with_the_word_is_near() -> None:
+    assert nearest("price", ["near", "priceRange"]) == "priceRange"
+    assert nearest("price", ["priceRange", "prize"]) == "prize"
+
+
+def test_an_error_repeats_little_of_what_it_got() -> None:
+    source = "x" * 9000 + "HERE" + "y" * 9000
+    error = errors.SpecError("wrong", source=source, span=(9000, 9004), hint="z" * 9000)
+    _, shown, caret = str(error).split("\n")
+    assert shown.startswith("  ...x") and shown.endswith("y...") and len(shown) < 250
+    assert shown[caret.index("^") : caret.rindex("^") + 1] == "HERE"
+    assert len(error.hint or "") < 900
+    long = errors.UsageError(f"unknown value '{source}'\nline two")
+    assert len(str(long)) < 500 and str(long).startswith("unknown value 'xxx")
+    assert str(long).endswith("line two")
+
+
+def test_a_place_in_a_spec_of_several_lines_is_shown_in_one() -> None:
+    error = errors.SpecError("wrong", source="a\n\tb\x1b[2J c", span=(3, 4))
+    assert str(error) == "wrong\n  a  b [2J c\n     ^"
