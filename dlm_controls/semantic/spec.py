@@ -54,9 +54,9 @@ class Semantic(ControlSpec):
         if isinstance(data, dict) and len(data) == 1 and "field" not in data:
             ((field, value),) = data.items()
             return {"field": str(field).replace("_", " "), "value": value}
-        if isinstance(data, dict) and len(data) > 1 and not {"field", "value"} & data.keys():
-            one, two, *_ = (f"Semantic({key}={value!r})" for key, value in data.items())
-            raise SpecValueError("a control is one fact", f"write {one} + {two}")
+        if isinstance(data, dict) and len(data) > 1 and not {"field", "value"} & set(data):
+            facts = " + ".join(f"Semantic({field}=...)" for field in data)
+            raise SpecValueError("one fact each", facts)
         return data
 
     @model_validator(mode="after")
@@ -87,7 +87,7 @@ class Semantic(ControlSpec):
         first, comma, rest = value.partition(",")
         if comma and reader.canonical_field(rest.partition("=")[0]) and "=" in rest:
             facts = f"{cls.kind}:{field.strip()}={first.strip()}", f"{cls.kind}:{rest.strip()}"
-            raise SpecValueError("a control is one fact", f"write '{facts[0]}' and '{facts[1]}'")
+            raise SpecValueError("one fact each", f"write '{facts[0]}' and '{facts[1]}'")
         return {"field": field.strip(), "value": unquote(value)}
 
     def body(self) -> str:
