@@ -38,6 +38,7 @@ from dlm_controls.semantic.tables import (
     GIVEN,
     LINKS,
     MEASURES,
+    NAMING,
     NEAR_WORDS,
     NEGATORS,
     SAME,
@@ -259,6 +260,8 @@ def _target(reading: Reading, starts: dict[int, int], after: int) -> int | None:
     words = reading.words
     taken_back = {f.start for f in reading.denied}
     for at in range(after, min(after + _REACH, len(words))):
+        if words[at] == "it" and words[at - 1] in NAMING:
+            continue
         if at in starts:
             fact = reading.facts[starts[at]]
             if fact.field == "name" and at - after > 1:
@@ -307,6 +310,9 @@ def _denied_after(
 ) -> tuple[int, int] | None:
     """The words behind a fact that deny it: `French food is not served`, `the river is far`."""
     words, at = reading.words, fact.end
+    for phrase in ("it is not", "it isn t", "it does not"):
+        if words[at : at + 3] == phrase.split() and words[at + 3 : at + 4] in ([], ["."]):
+            return at, at + 3
     while at < len(words) and at not in starts and words[at] in LINKS:
         at += 1
     if at >= len(words) or words[at] not in AUXILIARIES:
@@ -317,7 +323,7 @@ def _denied_after(
             return None
         if fact.field in ("area", "near") and word == "far" and "from" not in clause[k:]:
             return None if NEGATORS.intersection(clause[:k]) else (at, at + k + 1)
-        negated = NEGATORS.intersection(clause[:k])
+        negated = {"nowhere", *NEGATORS}.intersection(clause[:k])
         if negated and word in GIVEN and fact.field in ("food", "priceRange", "eatType"):
             return (at, at + k + 1)
         if negated and word in ("near", "nearby", "close") and fact.field in ("area", "near"):

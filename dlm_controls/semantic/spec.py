@@ -88,6 +88,10 @@ class Semantic(ControlSpec):
         field, separator, value = body.partition("=")
         if not separator:
             raise SpecValueError("expected FIELD=VALUE", f"fields: {', '.join(tables.FIELDS)}")
+        first, comma, rest = value.partition(",")
+        if comma and reader.canonical_field(rest.partition("=")[0]) and "=" in rest:
+            facts = f"{cls.kind}:{field.strip()}={first.strip()}", f"{cls.kind}:{rest.strip()}"
+            raise SpecValueError("one fact each", f"write '{facts[0]}' and '{facts[1]}'")
         return {"field": field.strip(), "value": unquote(value)}
 
     @classmethod

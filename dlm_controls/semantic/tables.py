@@ -233,6 +233,7 @@ DENIERS: tuple[tuple[str, ...], ...] = tuple(
         *sorted(NEGATORS - {"non"}), "without", "lack", "lacked", "none", "nothing",
         "nobody", "nowhere", "barely", "scarcely", "formerly", "previously", "used to", "refuse to",
         "refuses to", "stopped", "stops", "ceased", "ceases", "fails to", "failed to",
+        "arent", "cant", "didnt", "dont", "wasnt", "wont",
     )
 )  # fmt: skip
 BESIDE: dict[tuple[str, ...], bool] = {
@@ -255,6 +256,7 @@ MEASURES = _set(
     "minute minutes walk short step steps street distance blocks block yards metres stone throw"
 )
 GIVEN = _set("served available offered provided sold here there found")  # `X is not served`
+NAMING = _set("call calls consider considers find finds make makes")  # `not call it cheap`
 # Words that may stand between a denier and its fact, and between facts that it denies together.
 LINKS = _set("the a an any of in by being its food cuisine dishes meals")
 AUXILIARIES = _set("do does did is are was were has have had can isn doesn don didn aren")

@@ -11,7 +11,7 @@ from dlm_core.bundle import ModelInfo
 from dlm_core.control.compose import Controls, ControlSpec, as_controls
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.parse import parse_spec
-from dlm_core.errors import PluginError, UnsatisfiableError
+from dlm_core.errors import PluginError, SpecError, UnsatisfiableError
 
 KINDS: dict[str, type[ControlSpec]] = {
     kind.kind: kind for kind in (Semantic, Avoid, Infill, Keyword, Length, Pattern)
@@ -117,6 +117,13 @@ def test_seven_facts_and_a_pattern_are_compared_in_no_time(info: ModelInfo) -> N
     started = time.perf_counter()
     controls(*facts, "keyword:and,food", 'pattern:"The ... ."').check(info)
     assert time.perf_counter() - started < 5
+
+
+def test_two_facts_in_one_spec_are_told_apart() -> None:
+    with pytest.raises(SpecError, match="one fact each") as caught:
+        parse_spec("semantic:food=Japanese,area=riverside", KINDS)
+    hint = "write 'semantic:food=Japanese' and 'semantic:area=riverside'"
+    assert caught.value.exit_code == 2 and caught.value.hint == hint
 
 
 class Odd(ControlSpec):
