@@ -12,7 +12,7 @@ import typer
 
 from dlm_cli.files import expand
 from dlm_cli.help import examples
-from dlm_cli.options import Device, Model, PluginFiles
+from dlm_cli.options import Device, Encoding, Model, PluginFiles
 from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
 from dlm_core.commands import command
 
@@ -112,6 +112,7 @@ def train_control(
     kind: KindOption,
     corpus: CorpusOption = None,
     data: DataOption = None,
+    encoding: Encoding = None,
     parser: ParserOption = None,
     trees: TreesOption = None,
     name: NameOption = None,
@@ -146,7 +147,7 @@ def train_control(
     info = ModelInfo.read(model)
     folder = _folder(cls, info, name, out, force)
     source = corpus or f"labelled:{data}"
-    examples_ = read_corpus(source, plugins.corpora)
+    examples_ = read_corpus(source, plugins.corpora, encoding)
     _tell_data(info, examples_, source)
     loaded = LoadedModel.load(model, pick_device(device))
     figures = _train_head(cls, loaded, examples_, folder, plugins.origin("control", kind), chosen)

@@ -10,7 +10,7 @@ import typer
 from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.models import check_new
-from dlm_cli.options import Corpus, Device, PluginFiles
+from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
 from dlm_cli.output import pick_device, progress_bar, require_folder, stderr, warn
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def train_lm(
     corpus: Corpus,
     out: OutOption,
     valid: ValidOption = None,
+    encoding: Encoding = None,
     plugin: PluginFiles = None,
     config: ConfigOption = None,
     init: InitOption = None,
@@ -143,7 +144,6 @@ def train_lm(
     if max_steps is not None:
         data["max_steps"] = max_steps
     _check_beginning(out, resume, new_data, init, force)
-
     from dlm_core.training.checkpoint import CHECKPOINT, Checkpoint
 
     saved = Checkpoint.read(out / CHECKPOINT) if resume else None
@@ -151,10 +151,10 @@ def train_lm(
     settings = _settings(data, str(config or "defaults"), saved, tuned)
     _check_stop(stop_after, settings, saved)
     require_folder(out, "--out")
-    texts = [e.text for e in read_corpus(corpus, readers)]
+    texts = [e.text for e in read_corpus(corpus, readers, encoding)]
     told = f"all of {valid}, for validation"
     if valid is not None:
-        valid_texts = [e.text for e in read_corpus(valid, readers)]
+        valid_texts = [e.text for e in read_corpus(valid, readers, encoding)]
     else:
         texts, valid_texts, told = hold_out(texts)
     words = saved.vocabulary if saved else tuned.vocab if tuned else None

@@ -46,3 +46,14 @@ def test_a_word_spelt_like_a_mark_can_be_asked_for(run_cli, trained, spec):
 def test_a_mark_that_is_no_word_cannot(run_cli, trained):
     run = run_cli("generate", "-m", trained, "-c", "keyword:UNK", "--steps", 4)
     assert run.code == 2 and "'UNK'" in run.err
+
+
+def test_training_reads_another_encoding(run_cli, trained, tmp_path):
+    path, out = tmp_path / "l1.txt", tmp_path / "run"
+    path.write_bytes(("Le café est près du marché .\n" * 20).encode("latin-1"))
+    lm = ("train", "lm", "--corpus", f"text:{path}", "--config", trained.parent / "c.toml")
+    run = run_cli(*lm, "--device", "cpu", "--out", out)
+    assert run.code == 2 and "line 1: byte 0xe9 is not utf-8" in run.err
+    run = run_cli(*lm, "--device", "cpu", "--out", out, "--encoding", "latin-1")
+    assert run.code == 0, run.err
+    assert "café" in (out / "tokenizer.json").read_text(encoding="utf-8")
