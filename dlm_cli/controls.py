@@ -180,7 +180,7 @@ def check_heads(controls: Controls, info: ModelInfo) -> None:
 
 
 def _describe(cls: type[ControlSpec], plugins: Plugins, info: ModelInfo) -> dict[str, Any]:
-    from dlm_core.control.compose import usual_weight
+    from dlm_core.control.weight import usual_weight
 
     return {
         "kind": cls.kind,

@@ -7,17 +7,16 @@ control.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-from dlm_core.calling import WrongReturnError, expect, number, owner_of, plugin_errors, plugin_name
+from dlm_core.calling import WrongReturnError, expect, owner_of, plugin_errors
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import Spec
 from dlm_core.control.verdict import Verdict
-from dlm_core.control.wrong import WrongSpecError
+from dlm_core.control.weight import checked_weight, control_name, usual_weight
 from dlm_core.errors import SpecError, UnsatisfiableError, UsageError
 from dlm_core.text import normal
 
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
 MAX_CONTROLS = 64
 """Of one request: each pair of them is compared, and each costs a step something."""
-MAX_WEIGHT = 1e6
-"""Far above what steers; beyond it numbers overflow in the gradient."""
 
 
 class ControlSpec(Spec):
@@ -353,24 +350,6 @@ class Controls:
                 )
 
 
-def control_name(label: str, owner: str = "") -> str:
-    """A control as errors name it: `control 'length:5' from dlm 0.1.0`."""
-    return plugin_name("control", label, owner)
-
-
-def usual_weight(kind: type[ControlSpec]) -> float:
-    """The weight of a control that is given none.
-
-    Raises:
-        PluginError: its `default_weight` is no finite number.
-    """
-    with plugin_errors(control_name(kind.kind, owner_of(kind)), "default_weight"):
-        weight = number(kind.default_weight, "a number")
-        if not math.isfinite(weight):
-            raise WrongReturnError(str(weight), "a finite number")
-    return weight
-
-
 def _spec_or_none(value: object) -> ControlSpec | None:
     return None if value is None else expect(value, ControlSpec, "a ControlSpec or None")
 
@@ -380,25 +359,6 @@ def _expect_none(value: object) -> None:
         raise WrongReturnError(
             type(value).__name__, "nothing: it raises SpecError or UnsatisfiableError"
         )
-
-
-def checked_weight(value: Any, label: str) -> float:
-    """A weight as a float.
-
-    Raises:
-        SpecError: it is no number from 0 to `MAX_WEIGHT`.
-    """
-    try:
-        weight = float(value)
-    except (TypeError, ValueError, OverflowError):
-        weight = math.nan
-    if not 0 <= weight <= MAX_WEIGHT:  # which NaN is not, either
-        raise WrongSpecError(
-            f"the weight of '{label}' is {str(value)[:40]}, not a number from 0 to "
-            f"{MAX_WEIGHT:,.0f}",
-            hint="for example 0.5 * Length(12), or length:12@0.5",
-        )
-    return weight
 
 
 def as_controls(value: Asked, parse: Callable[[str], Term] | None = None) -> Controls:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from dlm_core.calling import expect, owner_of, plugin_errors, plugin_name
-from dlm_core.control.compose import MAX_WEIGHT, ControlSpec, Term, usual_weight
+from dlm_core.control.compose import ControlSpec, Term
 from dlm_core.control.grammar import MAX_SPEC, tidy
 from dlm_core.control.spec import Spec
+from dlm_core.control.weight import MAX_WEIGHT, usual_weight
 from dlm_core.control.wrong import first_fault
 from dlm_core.errors import SpecError, did_you_mean, shorten
 from dlm_core.text import load_json, normal

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlm_core.calling import WrongReturnError, expect, plugin_errors
-from dlm_core.control.compose import control_name
 from dlm_core.control.probability import log1mexp
 from dlm_core.control.protocol import (
     Contrary,
@@ -22,6 +21,7 @@ from dlm_core.control.protocol import (
     SupportsTilt,
 )
 from dlm_core.control.state import LOG_FLOOR, State
+from dlm_core.control.weight import control_name
 from dlm_core.errors import PluginError
 
 ABOVE_ONE = 1e-3
