@@ -124,9 +124,8 @@ def test_a_signal_leaves_a_checkpoint_that_resumes_exactly(
     [
         ("lr", {"lr": 1e-2}),
         ("seed", {"seed": 5}),
-        ("max_steps", {"max_steps": 41}),
-        ("weights", {"weights": LossWeights(anchor=0.5)}),
-        ("model", {"model": {"dropout": 0.2}}),
+        ("weights.anchor", {"weights": LossWeights(anchor=0.5)}),
+        ("model.dropout", {"model": {"dropout": 0.2}}),
     ],
 )
 def test_resuming_with_another_setting_is_refused_by_name(
@@ -143,17 +142,17 @@ def test_resuming_nothing_is_refused(make_trainer: MakeTrainer) -> None:
     assert "leave --resume out" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("name", ["model.ckpt", "ema.ckpt", "state.ckpt"])
-@pytest.mark.parametrize("damage", ["truncated", "gone"])
-def test_a_broken_checkpoint_is_refused(make_trainer: MakeTrainer, name: str, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "changed"])
+def test_a_broken_checkpoint_is_refused(make_trainer: MakeTrainer, damage: str) -> None:
     trainer = make_trainer()
     trainer.run(stop_after=1)
-    path = trainer.checkpoint_path / name
-    if damage == "gone":
-        path.unlink()
+    data = bytearray(trainer.checkpoint_path.read_bytes())
+    if damage == "truncated":
+        data = data[:100]
     else:
-        path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(MissingError, match=r"no checkpoint|is broken"):
+        data[len(data) // 2] ^= 1
+    trainer.checkpoint_path.write_bytes(data)
+    with pytest.raises(MissingError, match="is broken"):
         make_trainer().resume()
 
 
@@ -300,7 +299,7 @@ def test_texts_that_do_not_fit_are_not_counted(
 
 
 def test_a_corpus_without_a_text_that_fits_is_refused(make_trainer: MakeTrainer) -> None:
-    with pytest.raises(UsageError, match="no text that fits"):
+    with pytest.raises(UsageError, match="the corpus: none of 21 texts has 1 to 3 words"):
         make_trainer(model={"max_len": 3})
 
 
