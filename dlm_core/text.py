@@ -178,13 +178,7 @@ def load_json(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode(encoding_of(text[:4]))
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_no_number,
-            parse_int=_int,
-            parse_float=_float,
-        )
+        value = _JSON.decode(text)
     except UnicodeDecodeError as error:
         raise ValueError(f"byte 0x{error.object[error.start]:02x} is not UTF-8") from error
     except RecursionError:
@@ -219,6 +213,11 @@ def _float(digits: str) -> float:
     if math.isinf(value := float(digits)):
         raise ValueError(f"the number {digits[:40]} is too large")
     return value
+
+
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_no_number, parse_int=_int, parse_float=_float
+)
 
 
 def _whole(value: Any) -> None:

@@ -105,11 +105,18 @@ def test_a_plugin_that_fails_in_training_is_named(
 def test_a_tree_head_is_trained_from_kept_parses(run_cli, tmp_path, tiny_model):
     """No parser is needed for what the file holds."""
     model = shutil.copytree(tiny_model.info.path, tmp_path / "model")
+    starts = ["", *(f"{word} " * n for word in ("The", "a") for n in (1, 2, 3, 4))]
     texts = ["The pub is cheap .", "The Mill is a pub .", "The Eagle serves food ."]
     trees = [
         "(TOP (S (NP (DT The) (NN pub)) (VP (VBZ is) (ADJP (JJ cheap))) (. .)))",
         "(TOP (S (NP (DT The) (NN Mill)) (VP (VBZ is) (NP (DT a) (NN pub))) (. .)))",
         "(TOP (S (NP (DT The) (NN Eagle)) (VP (VBZ serves) (NP (NN food))) (. .)))",
+    ]
+    texts = [start + text for start in starts for text in texts]
+    trees = [
+        tree.replace("(DT The)", "".join(f"(DT {w}) " for w in start.split()) + "(DT The)", 1)
+        for start in starts
+        for tree in trees
     ]
     kept, corpus = tmp_path / "parses.jsonl", tmp_path / "corpus.txt"
     rows = [json.dumps({"text": a, "tree": b}) for a, b in zip(texts, trees, strict=True)]
@@ -118,9 +125,9 @@ def test_a_tree_head_is_trained_from_kept_parses(run_cli, tmp_path, tiny_model):
     train = ("train", "control", "tree", "--corpus", f"text:{corpus}", "--device", "cpu", "-m")
     run = run_cli(*train, model, "--steps", 2, "--trees", kept, "--parser", "/no/parser")
     assert run.code == 0 and "chart t=0.05: " in run.err, run.err
-    assert json.loads((model / "controls/tree/config.json").read_text())["trees"] == 3
+    assert json.loads((model / "controls/tree/config.json").read_text())["trees"] == len(texts)
     kept.write_text("\n".join(rows[:2]) + "\n")
-    run = run_cli(*train, model, "--steps", 2, "--trees", kept, "--parser", "/no/parser")
+    run = run_cli(*train, model, "--force", "--steps", 2, "--trees", kept, "--parser", "/no/parser")
     assert run.code == 3 and ("DLM_PARSER" in run.err or "is not installed" in run.err), run.err
     run = run_cli("train", "control", "pos", "--corpus", "text:none", "--trees", kept)
     assert run.code == 2 and "option '--trees'" in run.err
@@ -135,5 +142,5 @@ def test_a_classifier_is_trained_and_the_line_of_a_broken_row_named(run_cli, tmp
     assert run.code == 0 and f"classify:{out}=" in run.err
     assert json.loads((out / "config.json").read_text())["labels"] == ["French", "cheap"]
     data.write_text(json.dumps(rows[0]) + '\n{"text": "a pub"}\n')
-    run = run_cli(*command)
+    run = run_cli(*command, "--force")
     assert run.code == 2 and "line 2" in run.err and "label" in run.err

@@ -97,7 +97,7 @@ def test_what_cannot_be_is_named(
 
 
 def test_a_head_of_another_vocabulary_is_refused(tiny_model: Model, trained: Path) -> None:
-    with pytest.raises(MissingError, match="model of other words"):
+    with pytest.raises(MissingError, match="trained for another model"):
         parse(f"classify:{trained}=yes").check(tiny_model.info)
 
 
@@ -106,6 +106,12 @@ def test_texts_that_teach_nothing_are_refused(embedded_model: Model, tmp_path: P
 
     with pytest.raises(UsageError, match="all labelled 'yes'"):
         Classify.train(embedded_model, [Example("a pub", {"label": "yes"})] * 3, tmp_path)
-    with pytest.raises(UsageError, match="text 2 of the corpus has no field 'label'"):
+    with pytest.raises(UsageError, match="text 2 of the corpus: no field 'label'"):
         rows = [Example("a pub", {"label": "yes"}), Example("a pub", {})]
         Classify.train(embedded_model, rows, tmp_path)
+    with pytest.raises(UsageError, match="field 'label' is empty"):
+        Classify.train(embedded_model, [Example("a pub", {"label": " "})] * 40, tmp_path)
+    few = [Example("a pub", {"label": "yes"})] * 59 + [Example("a bar", {"label": "no"})]
+    with pytest.raises(UsageError, match="needs 5 texts; there are 'yes' 59, 'no' 1"):
+        Classify.train(embedded_model, few, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -114,6 +114,8 @@ def test_what_cannot_be_opened_is_told_as_such(tmp_path):
         ("1" * 5000, "a number of 5,000 digits"),
         ("1e999", "the number 1e999 is too large"),
         ('{"a"', "not JSON"),
+        ("\ufeff1", "not JSON"),  # a mark is no part of a decoded line
+        ("", "not JSON"),
         (b"\xff\xfea", "is not UTF-8|not JSON"),
     ],
 )
