@@ -115,9 +115,7 @@ def test_weights_that_are_no_numbers_are_never_loaded(make_model: MakeModel) -> 
     tensors = load_file(path / "model.safetensors")
     tensors["embedding.weight"][3, 2] = torch.nan
     save_file(tensors, path / "model.safetensors")
-    with pytest.raises(
-        MissingError, match=r"'embedding\.weight' holds numbers that are not finite"
-    ):
+    with pytest.raises(MissingError, match=r"'embedding\.weight' holds numbers"):
         Model.load(str(path))
 
 
