@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import math
+import re
 import unicodedata
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open))
+_CLOSING = re.compile(r" ([.,;:!?]+|[%)\]}]|n't|'(?:s|t|re|ll|ve|d|m)?)(?= |$)")
+_OPENING = re.compile(r"((?:^|(?<= ))[£$€(\[{]) ")
+_HYPHEN = re.compile(r"(?<=\w) - (?=\w)|(?<=\d)- (?=\d)")
 BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 """What reading a damaged compressed file raises; all but a UnicodeDecodeError."""
 
@@ -36,6 +40,17 @@ BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 def normal(text: str) -> str:
     """NFC: an accent and its letter are one character, however they were typed."""
     return unicodedata.normalize("NFC", text)
+
+
+def plain(text: str) -> str:
+    """A tokenised text as one writes it: `The Mill is family - friendly .` has no such blanks.
+
+    Marks join the word they belong to, by English rules; words and capitals stay as they are. A
+    dash between two words is taken for a hyphen, which it mostly is in a tokenised text.
+    """
+    text = _CLOSING.sub(r"\1", text)
+    text = _OPENING.sub(r"\1", text)
+    return _HYPHEN.sub("-", text)
 
 
 def open_bytes(path: Path) -> BinaryIO:
