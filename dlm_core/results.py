@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from dlm_core.control.verdict import Verdict
+from dlm_core.text import plain
 
 
 class ControlReport(BaseModel):
@@ -44,6 +45,12 @@ class Result(BaseModel):
     tries: int = 1
     """How often the text was made until its controls held, or until no further try was asked for
     (`dlm generate --until-satisfied`)."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def plain(self) -> str:
+        """The text as one writes it, without the blanks around its marks."""
+        return plain(self.text)
 
     @property
     def verdicts(self) -> dict[str, bool | None]:

@@ -67,6 +67,7 @@ def command(
     guidance_optimizer: ask.GuidanceOptimizer = GUIDANCE.optimizer,
     fluency: ask.Fluency = GUIDANCE.fluency,
     format: ask.Format = "text",
+    plain: ask.Plain = False,
     output: Output = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -124,7 +125,8 @@ def _make(job: Job, asked: Recipe, how: dict[str, Any]) -> None:
         utf8_stdout()
     device, tally = pick_device(how["device"]), Tally()
     with open_results(output) as results:
-        made = job.make(item, device, results, format, how["watch"])
+        style = "plain" if how["plain"] and format == "text" else format
+        made = job.make(item, device, results, style, how["watch"])
     if asked.verify and format == "text":
         summarise(item.controls, made)
     tally.add(made)

@@ -156,4 +156,6 @@ class Job:
 
 
 def _line(result: Result, format: str) -> str:
-    return one_line(result.text) if format == "text" else result.model_dump_json()
+    if format == "jsonl":
+        return result.model_dump_json()
+    return one_line(result.plain if format == "plain" else result.text)

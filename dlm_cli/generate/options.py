@@ -240,6 +240,16 @@ Format = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Plain = Annotated[
+    bool,
+    typer.Option(
+        "--plain",
+        metavar="",
+        help="Texts as one writes them, 'family-friendly.' for 'family - friendly .'; the JSON "
+        "has both.",
+        rich_help_panel="Output",
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(

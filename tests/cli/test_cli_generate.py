@@ -215,3 +215,11 @@ def test_trained_controls_of_the_embedded_model(run_cli, spec):
     for line in run.lines:
         (control,) = json.loads(line)["controls"]
         assert control["spec"] == spec and control["log_prob"] is not None
+
+
+def test_plain_texts(run_cli):
+    argv = ("generate", "-c", "infill:left=The Mill is family - friendly .", "-n", 1, "--steps", 2)
+    assert run_cli(*argv).out.startswith("The Mill is family - friendly . ")
+    assert run_cli(*argv, "--plain").out.startswith("The Mill is family-friendly. ")
+    row = json.loads(run_cli(*argv, "--plain", "--format", "jsonl").out)
+    assert row["text"] != row["plain"] and row["plain"].startswith("The Mill is family-friendly.")
