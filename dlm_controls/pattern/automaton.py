@@ -53,7 +53,9 @@ class Automaton:
 
         nfa = _Nfa()
         final = nfa.add(nodes, 0)
-        words = tuple(dict.fromkeys(w for edges in nfa.edges for w, _ in edges if w is not _ANY))
+        words = tuple(
+            dict.fromkeys(w for edges in nfa.edges for w, _ in edges if isinstance(w, str))
+        )
         number = {word: k for k, word in enumerate(words)}
         work = 0
 
