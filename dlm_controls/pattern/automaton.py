@@ -53,8 +53,9 @@ class Automaton:
 
         nfa = _Nfa()
         final = nfa.add(nodes, 0)
-        labels = (w for edges in nfa.edges for w, _ in edges)
-        words = tuple(dict.fromkeys(w for w in labels if isinstance(w, str)))
+        words = tuple(
+            dict.fromkeys(w for edges in nfa.edges for w, _ in edges if isinstance(w, str))
+        )
         number = {word: k for k, word in enumerate(words)}
         work = 0
 

@@ -53,7 +53,7 @@ class Pos(ControlSpec):
         for tag in tags:
             if tag not in (ANY, GAP) and tag not in UPOS:
                 raise SpecValueError(f"unknown tag '{tag}'", did_you_mean(tag, UPOS, limit=20))
-        return tags
+        return tuple(t for k, t in enumerate(tags) if t != GAP or tags[k - 1 : k] != (GAP,))
 
     def body(self) -> str:
         """Tags in quotes."""
