@@ -125,6 +125,11 @@ def one_id(bundle: Path) -> None:
     path.write_text(json.dumps(data))
 
 
+def steering_words(bundle: Path) -> None:
+    path = bundle / "tokenizer.json"
+    path.write_text(path.read_text().replace('"The"', json.dumps("\x1b[31mThe")))
+
+
 def unreadable(bundle: Path) -> None:
     (bundle / "model.safetensors").chmod(0)
 
@@ -149,7 +154,8 @@ REFUSED: dict[str, Damage] = {
     "max_len = 10^10": config(max_len=10**10),
     "embedding_dim = 10^30": config(embedding_dim=10**30),
     "sigma_0 = NaN": config(sigma_0=float("nan")),
-    "another noise schedule": config(train_steps=10**18, heads=1),
+    "train_steps = 10^18": config(train_steps=10**18),
+    "another noise schedule": config(noise_schedule="cosine"),
     "empty folder": empty,
     "tokenizer of another kind": bpe,
     "two words of one id": one_id,
@@ -164,9 +170,11 @@ NEEDS_HEAD = ("head of another model", "head that is a pickle")
 SPEAKING: dict[str, Damage] = {
     "escape codes in the card": put("README.md", f"# A {ESCAPES} model\n".encode()),
     "escape codes in a head's name": put(f"controls/{ESCAPES[:4]}/config.json", b"{}"),
+    "escape codes in words": steering_words,
     "escape codes in config.json": put("config.json", f'{{"format": "{ESCAPES[5:12]}"}}'.encode()),
 }
-"""Read with `models show` and `models list`: whatever they say, the terminal is not steered."""
+"""Shown, listed and generated with: whatever they say, the terminal is not steered."""
+GENERATE = ("generate", "-n", 4, "--steps", 2, "--device", "cpu", "--no-verify", "-m")
 
 
 def run(names: list[str] | None = None) -> Row:
@@ -185,10 +193,10 @@ def run(names: list[str] | None = None) -> Row:
                 most = max(most, refused(row, name, bundle))
             else:
                 SPEAKING[name](bundle)
-                for words in (("show", bundle), ("list", bundle)):
-                    done = dlm("models", *words, timeout=60, memory=12 * GIB)
+                for words in (("models", "show"), ("models", "list"), GENERATE):
+                    done = dlm(*words, bundle, timeout=60, memory=12 * GIB)
                     wrong = trouble(done, (0, 2, 3)) or speaks(done)
-                    row.check(wrong is None, name, f"models {words[0]}: {wrong}")
+                    row.check(wrong is None, name, f"{words[:2]}: {wrong}")
             shutil.rmtree(bundle)
     row.notes.append(f"at most {most:,.0f} MB")
     return row

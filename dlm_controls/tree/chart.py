@@ -85,6 +85,9 @@ class Chart(nn.Module):
         """
         h = self.trunk(q @ self.words, t, lengths)  # (B, L, 2 H)
         left, right = h.chunk(2, dim=-1)
+        # Behind a text's last word stands nothing, as in a batch that is no wider: not the padding.
+        beyond = torch.arange(q.shape[1], device=q.device) >= lengths[:, None]
+        right = right.masked_fill(beyond[..., None], 0.0)
         # A fencepost is the words on either side of it; a span the difference of two.
         before = F.pad(left, (0, 0, 1, 0))  # (B, L + 1, H)
         after = F.pad(right, (0, 0, 0, 1))

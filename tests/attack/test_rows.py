@@ -42,7 +42,10 @@ def test_killed_training_ends_with_the_same_weights() -> None:
 
 @pytest.mark.parametrize("name", [*bundles.REFUSED, *bundles.SPEAKING])
 def test_a_damaged_bundle_is_refused(name: str) -> None:
-    nothing_failed(bundles.run([name]))
+    row = bundles.run([name])
+    nothing_failed(row)
+    if skipped := [note for note in row.notes if "skipped" in note]:
+        pytest.skip(skipped[0])
 
 
 def test_texts_do_not_depend_on_batch_and_order(tiny: str) -> None:
