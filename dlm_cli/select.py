@@ -89,7 +89,11 @@ def command(
 
 
 def _line(row: dict[str, Any], format: str) -> str:
-    return one_line(row["text"]) if format == "text" else json.dumps(row, ensure_ascii=False)
+    return (
+        one_line(row["text"])
+        if format == "text"
+        else json.dumps(row, ensure_ascii=False, allow_nan=False)
+    )
 
 
 def _best(selector: Any, rows: list[Row], keep: int, owner: str) -> list[dict[str, Any]]:
