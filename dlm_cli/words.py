@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dlm_cli.output import printable
+
 
 def one_line(text: str) -> str:
-    """A text without line breaks, where a line is a text."""
-    return " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text.rstrip("\r\n")
+    """A text without line breaks, where a line is a text, nor anything that steers a terminal."""
+    return printable(" ".join(text.splitlines()))
 
 
 def spell_time(seconds: float) -> str:

@@ -5,9 +5,10 @@ Light: imports no torch.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,13 +30,13 @@ def writing(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        _remove_stale(path)
+        new = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+        new.touch(0o666, exist_ok=False)
+        temporary = new
+        yield new
+        _sync(new)
+        os.replace(new, path)
         temporary = None
         _sync(path.parent)
     except OSError as error:
@@ -95,10 +96,22 @@ def same_file(first: Path, second: Path) -> bool:
         return False
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _remove_stale(path: Path) -> None:
+    """Remove what a process left that was killed while it wrote `path`."""
+    for old in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        writer = old.name.split(".")[-3]
+        if writer.isdigit() and not _runs(int(writer)):
+            old.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 def _sync(path: Path) -> None:
