@@ -179,6 +179,7 @@ class _Nfa:
         self.keep: set[int] = set()
         """States that matter in a set of them: those with edges, and the final one."""
         self.work = 0
+        self._reached: dict[int, frozenset[int]] = {}
 
     def state(self) -> int:
         self.edges.append([])
@@ -211,31 +212,38 @@ class _Nfa:
 
     def closure(self, states: Iterable[int]) -> frozenset[int]:
         """What matters of `states` and of what can be reached from them without a word."""
-        found = set(states)
-        todo = list(found)
-        self.work += len(todo)
-        while todo:
-            new = [s for s in self.free[todo.pop()] if s not in found]
-            found.update(new)
-            todo += new
-            self.work += len(new)
+        return frozenset().union(*map(self._from, states))
+
+    def _from(self, state: int) -> frozenset[int]:
+        if state not in self._reached:
+            found, todo = {state}, [state]
+            while todo:
+                new = [s for s in self.free[todo.pop()] if s not in found]
+                found.update(new)
+                todo += new
+            self._spend(4 * len(found))
+            self._reached[state] = frozenset(found & self.keep)
+        self._spend(len(self._reached[state]))
+        return self._reached[state]
+
+    def _spend(self, steps: int) -> None:
+        self.work += steps
         if self.work > _MAX_CELLS:
             raise TooManyStatesError("is too large: it holds too many words and gaps")
-        return frozenset(found & self.keep)
 
     def step(self, states: Iterable[int]) -> tuple[frozenset[int], dict[str, frozenset[int]]]:
         """The states after a word that no edge names, and those after each that one does."""
         always: list[int] = []
         named: dict[str, list[int]] = {}
         for state in states:
-            self.work += len(self.edges[state])
+            self._spend(len(self.edges[state]))
             for label, end in self.edges[state]:
                 if isinstance(label, str):
                     named.setdefault(label, []).append(end)
                 else:
                     always.append(end)
-        ways = {word: self.closure([*always, *ends]) for word, ends in named.items()}
-        return self.closure(always), ways
+        other = self.closure(always)
+        return other, {word: other | self.closure(ends) for word, ends in named.items()}
 
 
 def _bounded(states: int, words: int) -> None:
