@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count as count_from
 from typing import TYPE_CHECKING, TypeVar
 
 from dlm_controls.pattern.notation import Choice, Node, Wildcard, Word
@@ -21,7 +22,9 @@ _K = TypeVar("_K")
 MAX_STATES = 4096
 """Of a DFA, before it is minimised; twelve one-word keywords still fit."""
 _MAX_CELLS = 4_000_000
-"""States times word classes, and edges looked at: about a second's work."""
+"""States times word classes, and steps through edges: about a second's work."""
+_MAX_ROUNDS = 1_000_000
+"""Rounds times states while states are merged."""
 
 
 class TooManyStatesError(ValueError):
@@ -57,13 +60,8 @@ class Automaton:
             dict.fromkeys(w for edges in nfa.edges for w, _ in edges if isinstance(w, str))
         )
         number = {word: k for k, word in enumerate(words)}
-        work = 0
 
         def step(states: frozenset[int]) -> tuple[list[frozenset[int]], NDArray[np.int64]]:
-            nonlocal work
-            work += sum(len(nfa.edges[s]) for s in states)
-            if work > _MAX_CELLS:
-                raise TooManyStatesError("is too large: it holds too many words")
             other, named = nfa.step(states)
             ends, classes = [other], np.zeros(len(words) + 1, dtype=np.int64)
             for word, end in named.items():
@@ -180,6 +178,8 @@ class _Nfa:
         """Steps without a word."""
         self.keep: set[int] = set()
         """States that matter in a set of them: those with edges, and the final one."""
+        self.work = 0
+        self._reached: dict[int, frozenset[int]] = {}
 
     def state(self) -> int:
         self.edges.append([])
@@ -212,26 +212,38 @@ class _Nfa:
 
     def closure(self, states: Iterable[int]) -> frozenset[int]:
         """What matters of `states` and of what can be reached from them without a word."""
-        found = set(states)
-        todo = list(found)
-        while todo:
-            new = [s for s in self.free[todo.pop()] if s not in found]
-            found.update(new)
-            todo += new
-        return frozenset(found & self.keep)
+        return frozenset().union(*map(self._from, states))
+
+    def _from(self, state: int) -> frozenset[int]:
+        if state not in self._reached:
+            found, todo = {state}, [state]
+            while todo:
+                new = [s for s in self.free[todo.pop()] if s not in found]
+                found.update(new)
+                todo += new
+            self._spend(4 * len(found))
+            self._reached[state] = frozenset(found & self.keep)
+        self._spend(len(self._reached[state]))
+        return self._reached[state]
+
+    def _spend(self, steps: int) -> None:
+        self.work += steps
+        if self.work > _MAX_CELLS:
+            raise TooManyStatesError("is too large: it holds too many words and gaps")
 
     def step(self, states: Iterable[int]) -> tuple[frozenset[int], dict[str, frozenset[int]]]:
         """The states after a word that no edge names, and those after each that one does."""
         always: list[int] = []
         named: dict[str, list[int]] = {}
         for state in states:
+            self._spend(len(self.edges[state]))
             for label, end in self.edges[state]:
                 if isinstance(label, str):
                     named.setdefault(label, []).append(end)
                 else:
                     always.append(end)
-        ways = {word: self.closure([*always, *ends]) for word, ends in named.items()}
-        return self.closure(always), ways
+        other = self.closure(always)
+        return other, {word: other | self.closure(ends) for word, ends in named.items()}
 
 
 def _bounded(states: int, words: int) -> None:
@@ -278,7 +290,9 @@ def _minimal(
 
     accepting = np.array(accepts)
     blocks, count = accepting.astype(np.int64), 0
-    while True:
+    for rounds in count_from(1):
+        if rounds * len(table) > _MAX_ROUNDS:
+            raise TooManyStatesError("is too long: no text has so many words")
         rows = np.column_stack([blocks, blocks[table]])
         seen: dict[bytes, int] = {}  # numbered in the order of the states, so the start is 0
         blocks = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in rows])

@@ -13,7 +13,7 @@ from pydantic import field_validator
 from dlm_controls.pattern.automaton import MAX_STATES, Automaton, TooManyStatesError
 from dlm_controls.pattern.language import WordAutomaton, warn
 from dlm_controls.pattern.notation import Choice, Node, Wildcard, Word
-from dlm_controls.spelling import loose, ranks, unknown
+from dlm_controls.spelling import exact, loose, ranks, unknown
 from dlm_core.control.grammar import quoted_items, unquote
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
@@ -138,15 +138,21 @@ class Avoid(_Phrases):
 
     def check(self, info: ModelInfo) -> None:
         """What the model cannot write holds already, and is told."""
-        known = ranks(info.vocab.plain_words)
-        for phrase in self.phrases:
-            if not self.exact and (form := loose(phrase)).reached(known) == form.end:
-                continue
-            lacks = (unknown(word, known) for word in phrase.split())
-            if (word := next(filter(None, lacks), None)) is not None:
-                what = f"control 'avoid': '{shorten(phrase)}' occurs in no text anyway"
-                warn(f"{what}: {word.message} ({word.hint})")
         _ = self.automaton
+        known = ranks(info.vocab.plain_words)
+
+        def writable(phrase: str) -> bool:
+            forms = [loose(phrase)] if not self.exact else map(exact, phrase.split())
+            return all(form.reached(known) == form.end for form in forms)
+
+        lacking = [phrase for phrase in self.phrases if not writable(phrase)]
+        for phrase in lacking[:1]:
+            word = next(filter(None, (unknown(word, known) for word in phrase.split())))
+            more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+            warn(
+                f"control 'avoid': '{shorten(phrase)}'{more} can be in no text anyway: "
+                f"{word.message} ({word.hint})"
+            )
 
     def compile(self) -> Automaton:
         """None of them."""
