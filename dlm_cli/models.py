@@ -86,7 +86,6 @@ def show(
 ) -> None:
     """Show a model: its shape, trained controls, checksum, training and card."""
     from dlm_core.bundle import ModelInfo
-    from dlm_core.text import read_text
 
     info = ModelInfo.read(model)
     card = info.path / "README.md"
@@ -101,7 +100,7 @@ def show(
         "config": info.config.model_dump(mode="json"),
         "controls": {kind: _head(info.head_path(kind) / "config.json") for kind in info.heads},
         **{k: v for k, v in info.provenance.items() if k != "controls"},
-        "card": read_text(card) if card.is_file() else None,
+        "card": card.read_bytes().decode("utf-8", "replace") if card.is_file() else None,
     }
     if as_json:
         print_json(data)

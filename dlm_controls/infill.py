@@ -38,7 +38,7 @@ class Infill(WordAutomaton):
 
     left: str = ""
     right: str = ""
-    words: int | None = Field(default=None, ge=1)
+    words: int | None = Field(default=None, ge=1, le=100_000)
     """Words to write; drawn from the lengths the model knows if omitted."""
 
     if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class Infill(WordAutomaton):
         for side in (self.left, self.right):
             for match in re.finditer(r"\S+", side):
                 yield match[0], side, match.start()
+
+    def _named(self, source: str) -> str:
+        side = "left" if source == self.left else "right"
+        return f"control '{self.kind}', field '{side}'"
 
     def bind(self, info: ModelInfo) -> Self:
         """The same with both sides in the model's tokens."""

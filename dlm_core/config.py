@@ -71,11 +71,12 @@ class Settings(BaseModel, metaclass=SaysWhatIsWrong):
     @classmethod
     def _first_fault(cls, error: ValidationError, where: str) -> tuple[str, str | None]:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(all)"
+        key = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         hint = None
         if first["type"] == "extra_forbidden":
             hint = did_you_mean(str(first["loc"][-1]), cls.model_fields)
-        return f"{where}, key '{key}': {first['msg']}", hint
+        return f"{where}, key '{key}': {message}" if key else f"{where}: {message}", hint
 
 
 class ModelConfig(Settings):

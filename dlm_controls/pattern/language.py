@@ -46,6 +46,10 @@ class WordAutomaton(ControlSpec):
         """Each word that the user typed, what it stands in, and at which character of that."""
         return ()
 
+    def _named(self, source: str) -> str:
+        """What errors call the place where `source`, of `typed`, stands."""
+        return f"control '{self.kind}'"
+
     def unknown_words(self, info: ModelInfo) -> Iterable[tuple[UnknownWord, str, int]]:
         """What of the typed words the model does not know, as `typed` gives it."""
         known = ranks(info.vocab.plain_words)
@@ -57,7 +61,7 @@ class WordAutomaton(ControlSpec):
         """Refuse a word the vocabulary lacks, in one piece or cut at signs."""
         for word, source, start in self.unknown_words(info):
             raise SpecError(
-                f"control '{self.kind}': {word.message}",
+                f"{self._named(source)}: {word.message}",
                 source=source,
                 span=(start, start + len(word.text)),
                 hint=word.hint,

@@ -176,7 +176,8 @@ class Term:
     def check(self, info: ModelInfo) -> None:
         """Check what is asked: of a negated control its contrary, where it has one."""
         contrary = self.spec.contrary() if self.negated else None
-        (contrary or self.spec).check(info)
+        with self.named_errors("check"):
+            _expect_none((contrary or self.spec).check(info))  # type: ignore[func-returns-value]
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Numbers of words it admits: of a contrary, any."""
@@ -306,8 +307,7 @@ class Controls:
         seen: list[tuple[Term, Lengths]] = []
         merged = [term for term in self.merged() if term not in self.terms]
         for term in (*self.terms, *merged):
-            with term.named_errors("check"):
-                _expect_none(term.check(info))  # type: ignore[func-returns-value]
+            term.check(info)
             wanted = term.lengths(info)
             if (wanted & model).empty:
                 raise UnsatisfiableError(

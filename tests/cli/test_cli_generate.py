@@ -163,9 +163,9 @@ def test_dry_run_prints_the_resolved_request(make):
     assert data["guidance"]["mode"] == "posterior" and len(data["model"]["sha256"]) == 64
 
 
-def test_dry_run_warns_of_a_missing_head(make):
+def test_dry_run_tells_a_missing_head(make):
     run = make("-c", "semantic:food=Japanese", "--dry-run")
-    assert run.code == 0 and "control 'semantic' has no trained head" in run.err
+    assert run.code == 3 and "has no trained head for control 'semantic'" in run.err
     assert "hint: dlm train control semantic" in run.err
     assert make("-c", "semantic:food=Japanese").code == 3
 

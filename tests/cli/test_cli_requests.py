@@ -180,15 +180,15 @@ def test_requests_are_answered_in_order_as_if_alone(make, requests):
 
 
 def test_wrong_lines_are_told_and_the_rest_goes_on(make, monkeypatch):
-    bad = ["not json", '{"id": "b", "controls": ["lenght:5"]}', '{"id": "a"}', '{"id": 4, "nn": 1}',
-           '{"n": 1}', '{"id": "e", "select": "mbrr"}']  # fmt: skip
+    bad = ["not json", '{"id": "b", "controls": ["lenght:5"]}', '{"id": "a"}',
+           '{"id": 4, "see": 1}', '{"n": 1}', '{"id": "e", "select": "mbrr"}']  # fmt: skip
     lines = [json.dumps(LINES[0]), *bad, json.dumps(LINES[2])]
     raw = "\n".join(lines).encode() + b'\n{"id": "\xff"}\n{"id": "f", "n": 1}'
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
     run = make("--requests", "-")
     assert run.code == 2 and [json.loads(x)["id"] for x in run.lines] == ["a", "a", "d", "f"]
     for number, part in enumerate(
-        ["not JSON", "did you mean 'length'", 'id "a" is that of line 1', "did you mean 'n'",
+        ["not JSON", "did you mean 'length'", 'id "a" is that of line 1', "did you mean 'seed'",
          "key 'id': is missing", "unknown selector 'mbrr'"], start=2
     ):  # fmt: skip
         assert f"stdin, line {number}: " in run.err and part in run.err

@@ -94,6 +94,9 @@ def test_an_unknown_control_names_the_nearest(run_cli):
 def test_a_plugin_that_fails_in_training_is_named(
     run_cli, tmp_path, corpus, keyword_plugin, bundle
 ):
+    train = "    @classmethod\n    def train(cls, *args, **options): raise ValueError('no luck')\n"
+    code = keyword_plugin.read_text()
+    keyword_plugin.write_text(code.replace("@hookimpl", f"{train}@hookimpl"))
     run = run_cli(
         *("train", "control", "word", "-m", bundle, "--corpus", corpus, "--device", "cpu"),
         *("--out", tmp_path / "head", "--plugin", keyword_plugin),

@@ -195,7 +195,7 @@ def test_every_text_of_any_model_satisfies_them(
 def test_trained_controls_that_want_otherwise_do_not_break_them(
     mode: str, embedded_model: Model, plugins: Plugins
 ) -> None:
-    hard = Pattern("The * ... (pub|restaurant) ...") + Avoid("Japanese,is") + Length(9, 12)
+    hard = Pattern("The * ... (pub|restaurant) ...") + Avoid("French,is") + Length(9, 12)
     results = generate(
         embedded_model,
         Semantic(food="Japanese") + Pos(tags=("DET", "PROPN", "AUX", "...")) + hard,

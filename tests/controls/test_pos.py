@@ -241,11 +241,11 @@ def test_the_embedded_head_writes_the_asked_tags(embedded_model: Model) -> None:
 
 
 def test_without_spacy_the_verdict_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dlm_controls.pos.oracle import tagger
+    from dlm_controls.pos.oracle import _tagger
 
     for module in ("spacy", "spacy.tokens"):
         monkeypatch.setitem(sys.modules, module, None)  # importing it fails, as if not installed
-    tagger.cache_clear()
+    _tagger.cache_clear()
     with pytest.raises(MissingError, match="spaCy is not installed") as caught:
         Pos(tags=("PROPN", "AUX", "...")).verify("Aromi is a pub .")
     assert "pip install" in (caught.value.hint or "")

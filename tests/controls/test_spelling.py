@@ -16,8 +16,24 @@ from dlm_core.errors import SpecError, UnsatisfiableError
 from dlm_core.generation.generate import generate
 
 KNOWN = ranks(
-    ["the", ".", "-", "pub", "'", "It", "s", "family", "friendly", "£", "20", "25", "t", "don"]
-    + ["'t", "20-"]
+    [
+        "the",
+        ".",
+        "-",
+        "pub",
+        "'",
+        "It",
+        "s",
+        "family",
+        "friendly",
+        "£",
+        "20",
+        "25",
+        "t",
+        "don",
+        "'t",
+        "20-",
+    ]
 )
 
 

@@ -16,7 +16,7 @@ RUN = """
 import json, signal, sys
 from pathlib import Path
 from dlm_core.config import ModelConfig, TrainConfig
-from dlm_core.training import Callbacks, Trainer
+from dlm_core.training.loop import Callbacks, Trainer
 from dlm_core.vocab import Vocab
 
 texts, out = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])

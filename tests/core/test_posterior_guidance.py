@@ -288,4 +288,4 @@ def test_requests_are_prepared_in_order_of_their_rows(tiny_model: Model) -> None
     batches = list(
         generate_batches(tiny_model, controls, sampling=SamplingConfig(steps=2), batch_size=2)
     )
-    assert [[(i, r.seed) for i, r in batch] for batch in batches] == [[(0, 3), (0, 4)], [(1, 9)]]
+    assert [(i, r.seed) for batch in batches for i, r in batch] == [(0, 3), (0, 4), (1, 9)]

@@ -245,7 +245,7 @@ def test_check_passes_sound_plugins_and_names_each_fault(dlm: Path, folder: Path
     sound = call(dlm, "plugins", "check", folder / "dlm-control-in-brief", cwd=folder)
     assert [line.split()[0] for line in sound.out.splitlines()] == ["ok"] * 3
     done = call(dlm, "plugins", "check", "readability", cwd=folder, fails=True)
-    assert done.code == 3 and "hint: dlm train control readability" in done.out
+    assert done.code == 3 and "dlm train control readability" in done.out
     done = call(dlm, "plugins", "check", FAULTY, cwd=folder, fails=True)
     assert done.code == 5
     failed = [line for line in done.out.splitlines() if line.startswith("FAIL")]
