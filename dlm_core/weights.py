@@ -90,8 +90,8 @@ def check_sizes(path: Path, header: dict[str, dict[str, Any]], config: ModelConf
     tables = (2 * config.vocab_size + 4 * config.max_len) * (config.hidden + config.embedding_dim)
     found = {
         "vocab_size and embedding_dim": [config.vocab_size, config.embedding_dim] in shapes,
-        "layers": config.layers <= len(header) and blocks <= numbers,
         "hidden": config.hidden in sizes,
+        "layers": config.layers <= len(header) and blocks <= numbers,
         "max_len": [config.max_len, config.hidden] in shapes and [config.max_len + 1] in shapes,
         "size": numbers <= 4 * (blocks + tables),
     }
