@@ -13,7 +13,8 @@ from dlm_cli import completion
 from dlm_cli.files import expand
 from dlm_cli.help import examples, group
 from dlm_cli.options import DEFAULT_MODEL, MODEL_HELP, Json, default_model
-from dlm_cli.output import print_json, print_table, printable, stderr, tell_error, warn
+from dlm_cli.output import print_json, print_table, stderr, tell_error, warn
+from dlm_cli.words import printable
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlm_cli.words import printable
 from dlm_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,19 +33,6 @@ def speak() -> None:
     """Undo `be_quiet`, where a process runs several commands."""
     global _quiet
     _quiet = False
-
-
-_STEERING = {
-    code: "\N{REPLACEMENT CHARACTER}"
-    for codes in ((0, 9), (11, 32), (127, 160), (0x202A, 0x202F), (0x2066, 0x206A))
-    for code in range(*codes)
-}
-"""Characters that steer a terminal, or turn what is read around; tab and line break may stay."""
-
-
-def printable(text: str) -> str:
-    """`text` without what steers a terminal: a stranger's bundle may have written it."""
-    return text.translate(_STEERING)
 
 
 def stderr(message: str) -> None:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from dlm_cli.output import printable
+_STEERING = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for codes in ((0, 9), (11, 32), (127, 160), (0x202A, 0x202F), (0x2066, 0x206A))
+    for code in range(*codes)
+}
+"""Characters that steer a terminal, or turn what is read around; tab and line break may stay."""
+
+
+def printable(text: str) -> str:
+    """`text` without what steers a terminal: a stranger's bundle may have written it."""
+    return text.translate(_STEERING)
 
 
 def one_line(text: str) -> str:

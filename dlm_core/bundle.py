@@ -12,6 +12,7 @@ Loaded by embedded name, by path, or by Hugging Face hub id; safetensors only, n
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -31,7 +32,7 @@ from dlm_core.locate import embedded_names as embedded_names
 from dlm_core.locate import locate
 from dlm_core.text import load_json
 from dlm_core.vocab import Vocab
-from dlm_core.weights import read_file, read_halves, read_header
+from dlm_core.weights import MOST_TEXT, check_sizes, fitting, read_file, read_halves, read_header
 from dlm_core.weights import read_weights as read_weights
 from dlm_core.weights import write_weights as write_weights
 
@@ -72,7 +73,7 @@ class ModelInfo:
                 f"{path} is not a dlm bundle: config.json is missing", "train one: dlm train lm"
             )
         try:
-            data = load_json(read_file(config_path))
+            data = load_json(read_file(config_path, MOST_TEXT))
         except ValueError as error:
             raise MissingError(f"{config_path}: {error}") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
@@ -188,13 +189,19 @@ class Model:
 
         info = ModelInfo.read(name).with_heads(heads or {})
         weights_path = info.path / WEIGHTS
-        _check_sizes(info, read_header(weights_path))
+        check_sizes(weights_path, read_header(weights_path), info.config)
+        given = info.config.model_dump(
+            mode="json", exclude_unset=True
+        )  # no later version's default
         with loading():
+            weights = read_weights(weights_path, _binding(given, info.vocab))
             net = DiffusionLM(info.config, pad=info.vocab.pad, unk=info.vocab.unk)
             try:
-                net.load_state_dict(read_weights(weights_path))
+                net.load_state_dict(fitting(weights, net.state_dict(), weights_path))
             except RuntimeError as error:
                 raise MissingError(f"{weights_path} does not fit config.json: {error}") from error
+            if bool((net.length_counts < 0).any()):
+                raise MissingError(f"{weights_path} is broken: 'length_counts' holds negative ones")
             return cls(info, net).to(device)
 
     def __repr__(self) -> str:
@@ -263,7 +270,8 @@ def save_bundle(
     path: Path, model: DiffusionLM, vocab: Vocab, provenance: dict[str, Any] | None = None
 ) -> None:
     """Write config.json, tokenizer.json and model.safetensors into `path`."""
-    data = {"format": FORMAT, "model": model.config.model_dump(mode="json"), **(provenance or {})}
+    shape = model.config.model_dump(mode="json")
+    data = {"format": FORMAT, "model": shape, **(provenance or {})}
     # all three on the disk before the first takes its place: an old bundle stays whole until then
     with (
         writing(path / "config.json") as config,
@@ -272,7 +280,7 @@ def save_bundle(
     ):
         config.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
         vocab.save(tokenizer)
-        write_weights(weights, model.state_dict())
+        write_weights(weights, model.state_dict(), _binding(shape, vocab))
 
 
 def is_bundle(path: Path) -> bool:
@@ -302,7 +310,7 @@ def copy_bundle(source: ModelInfo, target: Path) -> None:
                 shutil.copyfile(source.path / name, new / name)
         if (source.path / "controls").is_dir():
             controls = new / "controls"
-            shutil.copytree(source.path / "controls", controls, copy_function=shutil.copyfile)
+            shutil.copytree(source.path / "controls", controls, copy_function=_copy_file)
         if target.exists():
             shutil.rmtree(target)
         new.rename(target)
@@ -315,20 +323,16 @@ def copy_bundle(source: ModelInfo, target: Path) -> None:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _check_sizes(info: ModelInfo, header: dict[str, dict[str, Any]]) -> None:
-    """Compare the shape that config.json says with the weights, before memory is asked for."""
-    config = info.config
-    shapes: list[list[int]] = [tensor.get("shape", []) for tensor in header.values()]
-    sizes = {size for shape in shapes for size in shape}
-    found = {
-        "vocab_size and embedding_dim": [config.vocab_size, config.embedding_dim] in shapes,
-        "layers": config.layers <= len(header),
-        "hidden": config.hidden in sizes,
-        "max_len": config.max_len + 1 in sizes,
-    }
-    for name, fits in found.items():
-        if not fits:
-            raise MissingError(f"{info.path / WEIGHTS} does not fit config.json: another {name}")
+def _copy_file(source: str, target: str) -> None:
+    """Copy a regular file; a device that a link leads to may never end."""
+    if not Path(source).is_file():
+        raise OSError(errno.EINVAL, f"{source} is not a file")
+    shutil.copyfile(source, target)
+
+
+def _binding(shape: dict[str, Any], vocab: Vocab) -> list[Any]:
+    """What the weights are only right with: the shape, the noise, and the words by their ids."""
+    return [shape, vocab.words]
 
 
 def _has_config(folder: Path) -> bool:

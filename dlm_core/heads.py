@@ -16,7 +16,7 @@ from dlm_core.bundle import ModelInfo
 from dlm_core.errors import MissingError
 from dlm_core.files import write_json
 from dlm_core.text import load_json
-from dlm_core.weights import read_file, write_weights
+from dlm_core.weights import MOST_TEXT, fitting, read_file, write_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,7 +35,7 @@ def read_config(folder: Path, hint: str | None = None) -> dict[str, Any]:
     """
     path = folder / "config.json"
     try:
-        config = load_json(read_file(path))
+        config = load_json(read_file(path, MOST_TEXT))
     except ValueError as error:
         raise MissingError(f"{path} is broken: {error}", hint) from error
     except MissingError as error:
@@ -43,6 +43,55 @@ def read_config(folder: Path, hint: str | None = None) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise MissingError(f"{path} is broken: not a JSON object", hint)
     return config
+
+
+def read_labels(folder: Path, weights: dict[str, Tensor] | None = None) -> list[str]:
+    """The labels that config.json of a head names, each once.
+
+    Args:
+        folder: of the head.
+        weights: its tensors, if read, one of which has as many columns or rows.
+
+    Raises:
+        MissingError: it names none, or something else than names.
+    """
+    labels = read_config(folder).get("labels")
+    if (
+        not isinstance(labels, list)
+        or not labels
+        or not all(isinstance(label, str) for label in labels)
+        or len(set(labels)) < len(labels)
+    ):
+        raise broken(folder, "'labels' is no list of different names")
+    if weights is not None and not any(len(labels) in tensor.shape for tensor in weights.values()):
+        raise broken(folder, f"'labels' has {len(labels)} names, not as many as the weights")
+    return labels
+
+
+def read_settings(folder: Path, weights: dict[str, Tensor], key: str) -> dict[str, int]:
+    """The sizes of a net that config.json of a head names, none larger than its weights are.
+
+    Raises:
+        MissingError: something is no size, or larger.
+    """
+    settings = read_config(folder).get(key)
+    if not isinstance(settings, dict):
+        raise broken(folder, f"'{key}' is missing, or no JSON object")
+    most = max((size for tensor in weights.values() for size in tensor.shape), default=0)
+    for name, size in settings.items():
+        if not isinstance(size, int) or not 0 < size <= most:
+            raise broken(folder, f"'{key}.{name}' is {str(size)[:40]}, no size of its weights")
+    return settings
+
+
+def broken(folder: Path, why: object) -> MissingError:
+    """The error for a head whose config.json is not what the control wrote."""
+    return MissingError(f"{folder / 'config.json'} is broken: {why}", "train the head anew")
+
+
+def belongs(config: dict[str, Any]) -> dict[str, Any]:
+    """What the weights of a head are only right with: its config.json without the figures."""
+    return {key: value for key, value in config.items() if key != "figures"}
 
 
 def check_head(info: ModelInfo, kind: str, digest: str | None = None) -> Path:
@@ -104,20 +153,28 @@ def fill(
     """Put the tensors of the head of `kind`, in `folder` or where the model has it, into its net.
 
     Raises:
-        MissingError: the sizes differ: it was trained for another model.
+        MissingError: the sizes differ (it was trained for another model, or its files do not belong
+            together), or something else than floats stands where they should.
     """
+    folder = folder or info.head_path(kind)
     try:
-        module.load_state_dict(weights)
+        module.load_state_dict(fitting(weights, module.state_dict(), folder))
     except RuntimeError as error:
         sizes = next((line.strip() for line in str(error).splitlines()[1:]), str(error))
-        raise foreign(info, kind, folder or info.head_path(kind), f": {sizes}") from error
+        if MODEL in read_config(folder):  # which was compared before
+            raise MissingError(
+                f"{folder} is broken: its weights do not fit its config.json: {sizes}",
+                "restore the files as they were, or train the head anew",
+            ) from error
+        raise foreign(info, kind, folder, f": {sizes}") from error
 
 
 def write_head(model: Model, out: Path, weights: dict[str, Tensor], config: dict[str, Any]) -> None:
     """Write head.safetensors and config.json, with the digest of the model it is for."""
     figures = {k: v for k, v in config.get("figures", {}).items() if math.isfinite(v)}
-    write_weights(out / "head.safetensors", weights)
-    write_json(out / "config.json", {MODEL: model.digest, **config, "figures": figures}, indent=1)
+    config = {MODEL: model.digest, **config, "figures": figures}
+    write_weights(out / "head.safetensors", weights, belongs(config))
+    write_json(out / "config.json", config, indent=1)
 
 
 def stamp(folder: Path, digest: str) -> None:

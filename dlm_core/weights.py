@@ -1,7 +1,14 @@
-"""Files of weights: safetensors, read and written with care. Light: imports no torch by itself."""
+"""Files of weights: safetensors, read and written with care. Light: imports no torch by itself.
+
+Each file names in its metadata, under `dlm`, what it was written with: the SHA-256 of its tensors,
+and where it belongs to other files (a configuration, a vocabulary) that of what they say.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +19,31 @@ from dlm_core.text import load_json
 if TYPE_CHECKING:
     import torch
 
+    from dlm_core.config import ModelConfig
 
-def read_file(path: Path) -> bytes:
-    """A file of a bundle, whole; MissingError says why it cannot be read."""
+LARGEST = 65_504.0
+"""No weight is larger: it is what fp16 can hold."""
+MOST_TEXT = 1 << 26
+"""Bytes of a configuration at most."""
+_STAMP = "dlm"
+_APART = "restore the files as they were, or make it anew"
+
+
+def read_file(path: Path, most: int | None = None) -> bytes:
+    """A file of a bundle, whole; MissingError says why it cannot be read, or is not.
+
+    Args:
+        path: a regular file: a pipe or a device may never end.
+        most: bytes it may have.
+    """
     try:
         if path.exists() and not path.is_file():
             raise MissingError(f"{path} is not a file")
+        if most is not None and (size := path.stat().st_size) > most:
+            raise MissingError(f"{path} is broken: {size:,} bytes, {most:,} at most")
         return path.read_bytes()
+    except MemoryError as error:
+        raise MissingError(f"{path} is larger than the memory") from error
     except FileNotFoundError as error:
         raise MissingError(f"{path} is missing") from error
     except OSError as error:
@@ -52,11 +77,39 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
     return header
 
 
-def read_weights(path: Path) -> dict[str, Any]:
-    """Tensors of a safetensors file in fp32.
+def check_sizes(path: Path, header: dict[str, dict[str, Any]], config: ModelConfig) -> None:
+    """Compare the shape that config.json says with the weights, before memory is asked for.
 
     Raises:
-        MissingError: the file is missing, may not be read or is broken, or a number in it is none.
+        MissingError: names what differs.
+    """
+    shapes: list[list[int]] = [tensor.get("shape", []) for tensor in header.values()]
+    sizes = {size for shape in shapes for size in shape}
+    numbers = sum(math.prod(shape) for shape in shapes)
+    blocks = 12 * config.layers * config.hidden**2
+    tables = (2 * config.vocab_size + 4 * config.max_len) * (config.hidden + config.embedding_dim)
+    found = {
+        "vocab_size and embedding_dim": [config.vocab_size, config.embedding_dim] in shapes,
+        "hidden": config.hidden in sizes,
+        "layers": config.layers <= len(header) and blocks <= numbers,
+        "max_len": [config.max_len, config.hidden] in shapes and [config.max_len + 1] in shapes,
+        "size": numbers <= 4 * (blocks + tables),
+    }
+    for name, fits in found.items():
+        if not fits:
+            raise MissingError(f"{path} does not fit config.json: another {name}")
+
+
+def read_weights(path: Path, belongs: Any = None) -> dict[str, Any]:
+    """Tensors of a safetensors file in fp32.
+
+    Args:
+        path: of the file.
+        belongs: what the files say that it belongs to, as `write_weights` was told it.
+
+    Raises:
+        MissingError: the file is missing, may not be read or is broken, a number in it is none, or
+            it does not belong to the other files.
     """
     import torch
     from safetensors.torch import load
@@ -67,13 +120,38 @@ def read_weights(path: Path) -> dict[str, Any]:
     except Exception as error:  # safetensors raises its own SafetensorError
         raise MissingError(f"{path} is broken or truncated: {error}") from error
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if not tensor.is_floating_point():
+            continue
+        numbers = tensor.float()
+        if not bool(torch.isfinite(numbers).all()):
             raise MissingError(f"{path} is broken: '{name}' holds numbers that are not finite")
+        if not _counts(name) and bool((numbers.abs() > LARGEST).any()):
+            raise MissingError(f"{path} is broken: '{name}' holds numbers above {LARGEST:,.0f}")
+    _check_stamp(path, data, belongs)
     return {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
 
 
-def write_weights(path: Path, tensors: dict[str, Any]) -> None:
+def fitting(tensors: dict[str, Any], wanted: dict[str, Any], path: Path) -> dict[str, Any]:
+    """`tensors`, which hold floats where `wanted`, a net's own, does.
+
+    Raises:
+        MissingError: names the file and the tensor.
+    """
+    for name, tensor in tensors.items():
+        floats = name not in wanted or wanted[name].is_floating_point()
+        if floats and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise MissingError(f"{path} is broken: '{name}' holds numbers of type {kind}")
+    return tensors
+
+
+def write_weights(path: Path, tensors: dict[str, Any], belongs: Any = None) -> None:
     """Write floats as fp16 (counts stay as they are), whole or not at all.
+
+    Args:
+        path: of the file.
+        tensors: by name.
+        belongs: what other files say that it is only right with; a value that JSON has.
 
     Raises:
         DLMError: a number is not finite, or too large for fp16; or the disk is full.
@@ -82,7 +160,7 @@ def write_weights(path: Path, tensors: dict[str, Any]) -> None:
     from safetensors.torch import save
 
     def shrink(name: str, value: torch.Tensor) -> torch.Tensor:
-        half = value.is_floating_point() and not name.endswith("counts")
+        half = value.is_floating_point() and not _counts(name)
         small = (value.half() if half else value).detach().cpu().contiguous()
         if small.is_floating_point() and not bool(torch.isfinite(small).all()):
             raise DLMError(
@@ -91,7 +169,44 @@ def write_weights(path: Path, tensors: dict[str, Any]) -> None:
             )
         return small
 
-    write_bytes(path, save({k: shrink(k, v) for k, v in tensors.items()}))
+    small = {k: shrink(k, v) for k, v in tensors.items()}
+    stamp = _digest(save(small))
+    if belongs is not None:
+        stamp += f" {_digest_of(belongs)}"
+    write_bytes(path, save(small, {_STAMP: stamp}))
+
+
+def _counts(name: str) -> bool:
+    """Holds counts, which may be large."""
+    return name.endswith("counts")
+
+
+def _digest(data: bytes) -> str:
+    """Of the tensors in a safetensors file, whatever its metadata."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header.pop("__metadata__", None)
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    digest.update(memoryview(data)[end:])
+    return digest.hexdigest()
+
+
+def _digest_of(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _check_stamp(path: Path, data: bytes, belongs: Any) -> None:
+    """Compare a file with what it says it was written with; older ones say nothing."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    weights, _, others = (header.get("__metadata__") or {}).get(_STAMP, "").partition(" ")
+    if weights and weights != _digest(data):
+        raise MissingError(f"{path} is broken: its weights are not those that were written", _APART)
+    if others and belongs is not None and others != _digest_of(belongs):
+        raise MissingError(
+            f"{path} does not belong to the files beside it: their content is not what it was "
+            "written with",
+            _APART,
+        )
 
 
 def read_halves(path: Path, name: str) -> bytes:

@@ -48,6 +48,7 @@ def command(
     keep: ask.Keep = None,
     until_satisfied: ask.UntilSatisfied = 0,
     recipe: ask.RecipeFile = None,
+    allow_plugins: ask.AllowPlugins = False,
     requests: ask.Requests = None,
     resume: ask.Resume = False,
     n: ask.Count = 4,
@@ -80,20 +81,22 @@ def command(
     progress and warnings go to stderr.
     """
     check_options(context)
-    run(ask.read_asked(context), context.params)
+    asked = ask.read_asked(context)
+    run(asked, context.params, ask.may_run_plugins(context, asked.plugins))
 
 
-def run(asked: Recipe, how: dict[str, Any]) -> None:
+def run(asked: Recipe, how: dict[str, Any], plugins: bool = True) -> None:
     """Do what is asked.
 
     Args:
         asked: what the texts depend on.
         how: the other options, by their parameters' names.
+        plugins: run the files of plugins.
 
     Raises:
         typer.Exit: with the code of the worst line of a file of requests.
     """
-    job = Job.of(asked, how["batch_size"])
+    job = Job.of(asked, how["batch_size"], plugins)
     if how["requests"] is not None:
         device = "" if how["dry_run"] else pick_device(how["device"])
         answers = Answers(job, how["requests"], asked, how["watch"])

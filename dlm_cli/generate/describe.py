@@ -52,6 +52,8 @@ def print_recipe(recipe: Recipe, resolved: dict[str, Any]) -> None:
         head = term["head_digest"] or term["head"]
         judge = f", judge: {term['judge']}" if term["judge"] else ""
         print(f"# {spec} by {term['plugin']}, head: {head}{judge}")
+    if recipe.plugins:
+        print("# names Python files that it runs: make texts with --allow-plugins")
     print(recipe.toml(), end="")
 
 

@@ -42,12 +42,12 @@ class Job:
     plugins: Plugins
 
     @classmethod
-    def of(cls, asked: Recipe, batch_size: int) -> Job:
-        """Load the plugins and read the model's config; neither is more than light."""
+    def of(cls, asked: Recipe, batch_size: int, run_plugins: bool = True) -> Job:
+        """Load the plugins that may be run and read the model's config; both are light."""
         from dlm_cli.plugins.loading import load
         from dlm_core.bundle import ModelInfo
 
-        plugins = load([Path(name) for name in asked.plugins])
+        plugins = load([Path(name) for name in asked.plugins] if run_plugins else [])
         info = ModelInfo.read(asked.model).with_heads(read_heads(asked.heads))
         settings = (asked.sampling, asked.guidance, asked.verify, asked.until_satisfied)
         return cls(asked.model, info, batch_size, *settings, plugins)

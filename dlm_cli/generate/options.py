@@ -103,6 +103,15 @@ RecipeFile = Annotated[
         rich_help_panel="Files",
     ),
 ]
+AllowPlugins = Annotated[
+    bool,
+    typer.Option(
+        "--allow-plugins",
+        metavar="",
+        help="Run the Python files that the recipe names as its plugins; they can do anything.",
+        rich_help_panel="Files",
+    ),
+]
 Requests = Annotated[
     str | None,
     typer.Option(
@@ -350,6 +359,24 @@ def check_options(context: typer.Context) -> None:
     inputs += [("--plugin", path) for path in asked["plugin"] or ()]
     if not asked["dry_run"]:
         check_output(output, inputs, asked["force"], resume)
+
+
+def may_run_plugins(context: typer.Context, plugins: tuple[str, ...]) -> bool:
+    """The plugin files may be run: none is named, or the user, not only a recipe, names them.
+
+    Raises:
+        UsageError: a recipe alone names them, and texts are to be made.
+    """
+    from dlm_core.errors import UsageError
+
+    source = context.get_parameter_source("plugin")
+    if not plugins or context.params["allow_plugins"] or not source or source.name == _TYPED:
+        return True
+    files, how = ", ".join(plugins), "read them, then add --allow-plugins"
+    if not context.params["dry_run"]:
+        raise UsageError(f"the recipe would run Python of its own: {files}", how)
+    warn(f"a dry run does not run the recipe's plugins: {files}", how)
+    return False
 
 
 def read_asked(context: typer.Context) -> Recipe:

@@ -36,4 +36,5 @@ def read_config(folder: Path) -> dict[str, Any]:
     config = heads.read_config(folder)
     if not {"labels", "vocabulary", "reader", "judge"} <= set(config):
         raise MissingError(f"{folder / 'config.json'}: not the head of a classifier")
+    heads.read_labels(folder)
     return config

@@ -30,9 +30,9 @@ from dlm_core.bundle import read_weights
 from dlm_core.control.protocol import BuildContext
 from dlm_core.diffusion.surroundings import loading, usual_torch
 from dlm_core.errors import MissingError
-from dlm_core.heads import fill
+from dlm_core.heads import belongs, broken, fill, read_labels, read_settings
 from dlm_core.text import load_json
-from dlm_core.weights import read_file
+from dlm_core.weights import MOST_TEXT, fitting, read_file
 
 if TYPE_CHECKING:
     pass
@@ -119,9 +119,12 @@ class Judge(nn.Module):
 @loading()
 def load_reader(folder: Path, context: BuildContext, name: str) -> Reader:
     """The classifier that steers, frozen."""
-    config = read_config(folder)
-    reader = Reader(len(context.vocab), config["labels"], **config["reader"])
-    weights = read_weights(folder / "head.safetensors")
+    weights = read_weights(folder / "head.safetensors", belongs(read_config(folder)))
+    labels, settings = read_labels(folder, weights), read_settings(folder, weights, "reader")
+    try:
+        reader = Reader(len(context.vocab), labels, **settings)
+    except TypeError as error:
+        raise broken(folder, error) from error
     fill(reader, weights, context.info, f"classify/{name}", folder)
     return reader.eval().requires_grad_(False).to(context.device)
 
@@ -143,9 +146,13 @@ def _load_judge(folder: Path, changed: int) -> Judge:
     config = read_config(folder)
     path = folder / "judge.json"
     try:
-        words = load_json(read_file(path))
-        judge = Judge(words, config["labels"], **config["judge"])
-        judge.load_state_dict(read_weights(folder / "judge.safetensors"))
+        words = load_json(read_file(path, MOST_TEXT))
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{path.name} is no list of words")
+        place = folder / "judge.safetensors"
+        weights = read_weights(place, [config["labels"], config["judge"], words])
+        judge = Judge(words, config["labels"], **read_settings(folder, weights, "judge"))
+        judge.load_state_dict(fitting(weights, judge.state_dict(), place))
     except (ValueError, TypeError, RuntimeError) as error:
         raise MissingError(f"the judge in {folder} is broken: {error}") from error
     return judge.eval().requires_grad_(False)

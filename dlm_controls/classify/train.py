@@ -112,7 +112,8 @@ def train_classifier(
         "judge": judge.settings,
     }
     config |= {"figures": figures, "held out": held, "steps": steps, "seed": seed, **(extra or {})}
-    write_weights(out / "judge.safetensors", judge.state_dict())
+    told = [config["labels"], config["judge"], list(judge.words)]
+    write_weights(out / "judge.safetensors", judge.state_dict(), told)
     write_json(out / "judge.json", list(judge.words), indent=1)
     write_head(model, out, reader.state_dict(), config)
     return figures

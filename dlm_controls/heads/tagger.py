@@ -27,8 +27,7 @@ from dlm_core.control.protocol import BuildContext
 from dlm_core.control.state import State
 from dlm_core.diffusion.denoiser import sinusoid
 from dlm_core.diffusion.surroundings import loading
-from dlm_core.errors import MissingError
-from dlm_core.heads import fill, read_config, write_head
+from dlm_core.heads import broken, fill, read_labels, read_settings, write_head
 from dlm_core.training.data import LengthBatches, collate
 from dlm_core.training.heads import fit
 from dlm_core.training.seeds import seeded
@@ -140,12 +139,11 @@ def load_tagger(context: BuildContext, kind: str) -> WordTagger:
 def _load_tagger(context: BuildContext, kind: str) -> WordTagger:
     folder, weights = context.head_weights(kind)
     info = context.info
+    labels, settings = read_labels(folder, weights), read_settings(folder, weights, "settings")
     try:
-        config = read_config(folder)
-        labels, settings = config["labels"], config["settings"]
         tagger = WordTagger(info.config.embedding_dim, len(info.vocab), labels, **settings)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise MissingError(f"{folder / 'config.json'} is broken: {error}") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise broken(folder, error) from error
     fill(tagger, weights, info, kind)
     return tagger.to(context.device).eval().requires_grad_(False)
 

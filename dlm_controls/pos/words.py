@@ -49,7 +49,7 @@ def load_tag_words(context: BuildContext, kind: str, labels: int) -> WordsGiven:
             context.info.train_command(kind),
         )
     net = WordsGiven(len(context.vocab), labels + 1, context.info.config.max_len)
-    fill(net, read_weights(path), context.info, kind)
+    fill(net, read_weights(path, context.model.digest), context.info, kind)
     return net.to(context.device).eval().requires_grad_(False)
 
 
@@ -104,7 +104,7 @@ def train_tag_words(
         net = WordsGiven(len(model.vocab), labels + 1, model.info.config.max_len).to(model.device)
         loss = _batch_loss(model, net, rows[:-held], batch_tokens, seed)
         fit([net], loss, steps, lr=lr, warmup=100, beta2=0.99, fast=True, on_step=on_step)
-    write_weights(out / FILE, net.state_dict())
+    write_weights(out / FILE, net.state_dict(), model.digest)
     return _figures(model, net, rows[-held:])
 
 

@@ -13,6 +13,8 @@ from pydantic import model_validator
 from dlm_core.control.spec import SpecValueError
 from dlm_core.errors import MissingError, did_you_mean
 from dlm_core.selection import SelectorSpec
+from dlm_core.text import load_json
+from dlm_core.weights import MOST_TEXT, read_file
 
 if TYPE_CHECKING:
     from dlm_core.results import Result
@@ -123,16 +125,34 @@ def _sacrebleu(utility: str, pairs: Sequence[tuple[str, str]]) -> list[float]:
     return [metric.sentence_score(h, [r]).score for h, r in pairs]
 
 
+def _refuse_code(folder: Path) -> None:
+    """Refuse an encoder that brings Python of its own: transformers would ask whether to run it."""
+    for name in ("config.json", "tokenizer_config.json"):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            data = load_json(read_file(path, MOST_TEXT))
+        except ValueError as error:
+            raise MissingError(f"selector 'mbr': {path} is broken: {error}") from error
+        if isinstance(data, dict) and "auto_map" in data:
+            raise MissingError(
+                f"selector 'mbr': {path} names Python to run ('auto_map'), and dlm runs none",
+                "take an encoder that transformers knows by itself, such as roberta-large",
+            )
+
+
 @lru_cache(maxsize=1)
 def _load_scorer(folder: Path, layer: int | None) -> Any:
     """The encoder, read once for all requests of a run."""
+    _refuse_code(folder)
     from bert_score import BERTScorer
     from transformers import AutoConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         layers = int(config.num_hidden_layers)
         if layer is not None and not 1 <= layer <= layers:
             raise MissingError(

@@ -32,8 +32,7 @@ from dlm_controls.tree.labels import HEAD
 from dlm_core.control.protocol import BuildContext
 from dlm_core.diffusion.denoiser import Transformer
 from dlm_core.diffusion.surroundings import loading
-from dlm_core.errors import MissingError
-from dlm_core.heads import fill, read_config
+from dlm_core.heads import fill, read_labels
 
 if TYPE_CHECKING:
     pass
@@ -205,11 +204,8 @@ def load_head(context: BuildContext) -> Head:
 @loading()
 def _load_head(context: BuildContext) -> Head:
     folder, weights = context.head_weights(HEAD)
-    try:
-        labels = read_config(folder)["labels"]
-        head = new_head(len(context.vocab), labels, context.info.config.max_len)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise MissingError(f"{folder / 'config.json'} is broken: {error}") from error
+    labels = read_labels(folder, weights)
+    head = new_head(len(context.vocab), labels, context.info.config.max_len)
     for name, module in head.modules.items():
         start = f"{name}."
         part = {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}

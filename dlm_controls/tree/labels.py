@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlm_core.errors import SpecError, did_you_mean
-from dlm_core.heads import read_config
+from dlm_core.heads import read_labels
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
@@ -19,7 +19,7 @@ def check_label(info: ModelInfo, kind: str, label: str, source: str) -> None:
     path = info.head_path(HEAD) / "config.json"
     if not path.is_file():  # `build` says so
         return
-    chains = read_config(path.parent).get("labels", [])
+    chains = read_labels(path.parent)
     singles = sorted({part for chain in chains if chain for part in chain.split("::")})
     for part in label.split("::"):
         if part not in singles:

@@ -13,7 +13,7 @@ from torch import Tensor
 from dlm_core.bundle import Model, ModelInfo, read_weights
 from dlm_core.control.probability import log1mexp
 from dlm_core.control.state import State
-from dlm_core.heads import check_head
+from dlm_core.heads import belongs, check_head, read_config
 from dlm_core.vocab import Vocab
 
 _T = TypeVar("_T")
@@ -169,4 +169,4 @@ class BuildContext:
             MissingError: there is no such head, or it was trained for another model.
         """
         folder = check_head(self.info, kind, self.model.digest)
-        return folder, read_weights(folder / "head.safetensors")
+        return folder, read_weights(folder / "head.safetensors", belongs(read_config(folder)))

@@ -26,6 +26,7 @@ from dlm_core.errors import DLMError, MissingError, UsageError
 from dlm_core.files import writing
 from dlm_core.training.optimizers import lr_factor
 from dlm_core.vocab import Vocab
+from dlm_core.weights import read_file
 
 CHECKPOINT = "checkpoint"
 """Name of the file in a run's folder."""
@@ -107,9 +108,9 @@ class Checkpoint:
                     f"{path} is the checkpoint of an earlier version of dlm",
                     "finish the run with that version, or start anew with --force",
                 )
-            data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise MissingError(f"no checkpoint in {path.parent}", anew) from error
+            if not path.exists():
+                raise MissingError(f"no checkpoint in {path.parent}", anew)
+            data = read_file(path)
         except OSError as error:
             raise MissingError(f"cannot read {path}: {error.strerror or error}") from error
         start = len(MAGIC) + 32

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.attacks.bundles import ESCAPES
 from benchmarks.attacks.common import tiny_bundle
 from dlm_cli.__main__ import main
-from dlm_cli.output import printable
+from dlm_cli.words import printable
 
 
 def test_what_steers_a_terminal_is_replaced_and_the_rest_is_kept() -> None:

@@ -81,15 +81,18 @@ def test_command_line_to_recipe_and_back(make, run_cli, tmp_path):
         ("-c", "infill:left=The Mill,right=near Burger King .", "--no-clamp", "--guidance", "both"),
         ("-s", "control", "-n", 9, "--keep", 3, "--guidance-optimizer", "sign", "--fluency", 0.1),
         ("--sampler", "ddim", "--eta", 0.25, "--spacing", "rebuilt", "--time-power", 0.5),
-        ("--plugin", "{plugin}", "-c", "word:pub", "--temperature", 0.7, "--clamp-start", 0.4),
+        ("--plugin", "{plugin}", "--head", "word={head}", "-c", "word:pub", "--clamp-start", 0.4),
     ],
     ids=["not", "pattern", "infill", "select", "sampler", "plugin"],
 )
 def test_a_printed_recipe_prints_itself(make, run_cli, tmp_path, keyword_plugin, argv):
     path = tmp_path / "r.toml"
-    first = make(*(str(word).format(plugin=keyword_plugin) for word in argv), "--dry-run")
+    (tmp_path / "head").mkdir()
+    (tmp_path / "head/config.json").write_text("{}")
+    places = {"plugin": keyword_plugin, "head": tmp_path / "head"}
+    first = make(*(str(word).format(**places) for word in argv), "--dry-run")
     path.write_text(first.out)
-    again = run_cli("generate", "--recipe", path, "--dry-run")
+    again = run_cli("generate", "--recipe", path, "--dry-run", "--allow-plugins")
     assert (first.code, again.code, again.out) == (0, 0, first.out), first.err + again.err
     assert Recipe.model_validate(tomllib.loads(first.out)).toml() in first.out
 

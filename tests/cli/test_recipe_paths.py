@@ -16,6 +16,8 @@ def folder(tmp_path, tiny_model, keyword_plugin):
     place.mkdir()
     shutil.copytree(tiny_model.info.path, place / "mymodel")
     shutil.copy(keyword_plugin, place / "mine.py")
+    (place / "mymodel/controls/word").mkdir(parents=True)
+    (place / "mymodel/controls/word/config.json").write_text("{}")
     (place / "r.toml").write_text(
         'model = "mymodel"\nplugins = "mine.py"\ncontrols = "word:pub"\nn = 1\n'
         "[sampling]\nsteps = 2\n"
@@ -25,20 +27,42 @@ def folder(tmp_path, tiny_model, keyword_plugin):
 
 def test_paths_are_relative_to_the_recipe(run_cli, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = run_cli("generate", "--recipe", "rec/r.toml")
+    run = run_cli("generate", "--recipe", "rec/r.toml", "--allow-plugins")
     assert run.code == 0 and len(run.lines) == 1
     monkeypatch.chdir(folder)
-    assert run_cli("generate", "--recipe", "r.toml").lines == run.lines
-    printed = run_cli("generate", "--recipe", "r.toml", "--dry-run").out
+    assert run_cli("generate", "--recipe", "r.toml", "--allow-plugins").lines == run.lines
+    printed = run_cli("generate", "--recipe", "r.toml", "--allow-plugins", "--dry-run").out
     elsewhere = tmp_path / "elsewhere.toml"  # what is printed means the same wherever it is saved
     elsewhere.write_text(printed)
     monkeypatch.chdir("/")
-    assert run_cli("generate", "--recipe", elsewhere).lines == run.lines
-    again = run_cli("generate", "--recipe", elsewhere, "--dry-run").out
+    assert "--allow-plugins" in printed
+    assert run_cli("generate", "--recipe", elsewhere, "--allow-plugins").lines == run.lines
+    again = run_cli("generate", "--recipe", elsewhere, "--allow-plugins", "--dry-run").out
     assert tomllib.loads(again) == tomllib.loads(printed)
     monkeypatch.setenv("HOME", str(folder))
     (tmp_path / "home.toml").write_text('model = "~/mymodel"\nplugins = ["~/mine.py"]\nn = 1\n')
-    assert run_cli("generate", "--recipe", tmp_path / "home.toml", "--steps", 2).code == 0
+    home = ("--recipe", tmp_path / "home.toml", "--allow-plugins")
+    assert run_cli("generate", *home, "--steps", 2).code == 0
+
+
+def test_a_recipe_runs_no_python_unless_the_user_says_so(run_cli, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    ran = folder / "ran"
+    with (folder / "mine.py").open("a") as stream:
+        stream.write(f"\nopen({str(ran)!r}, 'w').close()\n")
+    run = run_cli("generate", "--recipe", "r.toml")
+    assert run.code == 2 and not run.out and not ran.exists()
+    assert "mine.py" in run.err and "--allow-plugins" in run.err
+    run = run_cli("generate", "--recipe", "r.toml", "--dry-run")
+    assert run.code == 2 and "unknown control 'word'" in run.err and not ran.exists()
+    (folder / "idle.toml").write_text('model = "mymodel"\nplugins = "mine.py"\n')
+    run = run_cli("generate", "--recipe", "idle.toml", "--dry-run")
+    assert run.code == 0 and "does not run the recipe's plugins" in run.err and not ran.exists()
+    assert tomllib.loads(run.out)["plugins"] == [str(folder / "mine.py")]
+    assert run_cli("generate", "--recipe", "r.toml", "--allow-plugins").code == 0 and ran.exists()
+    ran.unlink()
+    run = run_cli("generate", "--recipe", "r.toml", "--plugin", "mine.py")
+    assert run.code == 0 and ran.exists()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -196,6 +197,26 @@ def test_a_missing_model_is_named(tmp_path, encoder):
     shutil.copytree(encoder, weights, ignore=shutil.ignore_patterns("*.safetensors"))
     with pytest.raises(MissingError, match=f"cannot read {weights}"):
         check_selector(MBR(utility="bertscore", model=weights))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_an_encoder_with_python_of_its_own_is_refused_unasked(
+    tmp_path, encoder, name, monkeypatch, capfd
+):
+    folder = tmp_path / "mine"
+    shutil.copytree(encoder, folder)
+    data = json.loads((folder / name).read_text())
+    code = {
+        "AutoConfig": "mine.Config",
+        "AutoModel": "mine.Model",
+        "AutoTokenizer": ["mine.T", None],
+    }
+    (folder / name).write_text(json.dumps({**data, "auto_map": code}))
+    (folder / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    with pytest.raises(MissingError, match=f"{name} names Python to run"):
+        check_selector(MBR(utility="bertscore", model=folder))
+    assert not (tmp_path / "ran").exists() and not capfd.readouterr().out
 
 
 def test_scores_are_finite_numbers():
