@@ -56,9 +56,8 @@ class Automaton:
 
         nfa = _Nfa()
         final = nfa.add(nodes, 0)
-        words = tuple(
-            dict.fromkeys(w for edges in nfa.edges for w, _ in edges if isinstance(w, str))
-        )
+        alike = nfa.alike()
+        words = tuple(dict.fromkeys(alike.values()))
         number = {word: k for k, word in enumerate(words)}
 
         def step(states: frozenset[int]) -> tuple[list[frozenset[int]], NDArray[np.int64]]:
@@ -70,7 +69,10 @@ class Automaton:
             return ends, classes
 
         nfa.keep = {final, *(s for s, edges in enumerate(nfa.edges) if edges)}
-        return _explore(words, nfa.closure({0}), step, lambda states: final in states)
+        found = _explore(words, nfa.closure({0}), step, lambda states: final in states)
+        _bounded(len(found.table), len(alike))
+        columns = [*(number[word] for word in alike.values()), len(words)]
+        return Automaton(tuple(alike), found.table[:, columns], found.accepting)
 
     @classmethod
     def containing(cls, phrase: Sequence[str | Spelling]) -> Automaton:
@@ -176,6 +178,8 @@ class _Nfa:
         self.edges: list[list[tuple[str | Wildcard, int]]] = [[]]
         self.free: list[list[int]] = [[]]
         """Steps without a word."""
+        self.words: dict[str, None] = {}
+        """The labels in the order in which they were asked for."""
         self.keep: set[int] = set()
         """States that matter in a set of them: those with edges, and the final one."""
         self.work = 0
@@ -209,6 +213,7 @@ class _Nfa:
         at = {0: state, **between, spelling.end: end}
         for start, token, stop in spelling.edges:
             self.edges[at[start]].append((token, at[stop]))
+            self.words.setdefault(token)
 
     def closure(self, states: Iterable[int]) -> frozenset[int]:
         """What matters of `states` and of what can be reached from them without a word."""
@@ -244,6 +249,19 @@ class _Nfa:
                     always.append(end)
         other = self.closure(always)
         return other, {word: other | self.closure(ends) for word, ends in named.items()}
+
+    def alike(self) -> dict[str, str]:
+        """For each word the first that leads wherever it does; the edges of others are dropped."""
+        where: dict[str, list[tuple[int, int]]] = {word: [] for word in self.words}
+        for state, edges in enumerate(self.edges):
+            for label, end in edges:
+                if isinstance(label, str):
+                    where[label].append((state, end))
+        first: dict[tuple[tuple[int, int], ...], str] = {}
+        same = {word: first.setdefault(tuple(places), word) for word, places in where.items()}
+        kept = {*first.values(), _ANY}
+        self.edges = [[edge for edge in edges if edge[0] in kept] for edges in self.edges]
+        return same
 
 
 def _bounded(states: int, words: int) -> None:
