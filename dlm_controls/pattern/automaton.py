@@ -60,12 +60,18 @@ class Automaton:
         words = tuple(dict.fromkeys(alike.values()))
         number = {word: k for k, word in enumerate(words)}
 
+        whole = (
+            frozenset({final}) if nodes[-1] is Wildcard.RUN else None
+        )  # accepts all that follows
+
         def step(states: frozenset[int]) -> tuple[list[frozenset[int]], NDArray[np.int64]]:
             other, named = nfa.step(states)
             ends, classes = [other], np.zeros(len(words) + 1, dtype=np.int64)
             for word, end in named.items():
                 classes[number[word]] = len(ends)
                 ends.append(end)
+            if whole is not None:
+                ends = [whole if whole <= end else end for end in ends]
             return ends, classes
 
         nfa.keep = {final, *(s for s, edges in enumerate(nfa.edges) if edges)}
