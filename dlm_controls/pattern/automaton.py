@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _K = TypeVar("_K")
 MAX_STATES = 4096
 """Of a DFA, before it is minimised; twelve one-word keywords still fit."""
-_MAX_CELLS = 4_000_000
+_MAX_CELLS = 1_000_000
 """States times word classes, and steps through edges: about a second's work."""
 _MAX_ROUNDS = 1_000_000
 """Rounds times states while states are merged."""
@@ -60,9 +60,7 @@ class Automaton:
         words = tuple(dict.fromkeys(alike.values()))
         number = {word: k for k, word in enumerate(words)}
 
-        whole = (
-            frozenset({final}) if nodes[-1] is Wildcard.RUN else None
-        )  # accepts all that follows
+        whole = frozenset({final}) if nodes[-1] is Wildcard.RUN else None
 
         def step(states: frozenset[int]) -> tuple[list[frozenset[int]], NDArray[np.int64]]:
             other, named = nfa.step(states)
