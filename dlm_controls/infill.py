@@ -67,6 +67,10 @@ class Infill(WordAutomaton):
             for match in re.finditer(r"\S+", side):
                 yield match[0], side, match.start()
 
+    def field_of(self, source: str) -> str:
+        """Which side it is."""
+        return "left" if source == self.left else "right"
+
     def bind(self, info: ModelInfo) -> Self:
         """The same with both sides in the model's tokens."""
         return self._in_words(ranks(info.vocab.plain_words))
