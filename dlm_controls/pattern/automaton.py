@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _K = TypeVar("_K")
 MAX_STATES = 4096
 """Of a DFA, before it is minimised; twelve one-word keywords still fit."""
-_MAX_CELLS = 4_000_000
+_MAX_CELLS = 1_000_000
 """States times word classes, and steps through edges: about a second's work."""
 _MAX_ROUNDS = 1_000_000
 """Rounds times states while states are merged."""
@@ -56,10 +56,11 @@ class Automaton:
 
         nfa = _Nfa()
         final = nfa.add(nodes, 0)
-        words = tuple(
-            dict.fromkeys(w for edges in nfa.edges for w, _ in edges if isinstance(w, str))
-        )
+        alike = nfa.alike()
+        words = tuple(dict.fromkeys(alike.values()))
         number = {word: k for k, word in enumerate(words)}
+
+        whole = frozenset({final}) if nodes[-1] is Wildcard.RUN else None
 
         def step(states: frozenset[int]) -> tuple[list[frozenset[int]], NDArray[np.int64]]:
             other, named = nfa.step(states)
@@ -67,10 +68,15 @@ class Automaton:
             for word, end in named.items():
                 classes[number[word]] = len(ends)
                 ends.append(end)
+            if whole is not None:
+                ends = [whole if whole <= end else end for end in ends]
             return ends, classes
 
         nfa.keep = {final, *(s for s, edges in enumerate(nfa.edges) if edges)}
-        return _explore(words, nfa.closure({0}), step, lambda states: final in states)
+        found = _explore(words, nfa.closure({0}), step, lambda states: final in states)
+        _bounded(len(found.table), len(alike))
+        columns = [*(number[word] for word in alike.values()), len(words)]
+        return Automaton(tuple(alike), found.table[:, columns], found.accepting)
 
     @classmethod
     def containing(cls, phrase: Sequence[str | Spelling]) -> Automaton:
@@ -176,6 +182,8 @@ class _Nfa:
         self.edges: list[list[tuple[str | Wildcard, int]]] = [[]]
         self.free: list[list[int]] = [[]]
         """Steps without a word."""
+        self.words: dict[str, None] = {}
+        """The labels in the order in which they were asked for."""
         self.keep: set[int] = set()
         """States that matter in a set of them: those with edges, and the final one."""
         self.work = 0
@@ -209,6 +217,7 @@ class _Nfa:
         at = {0: state, **between, spelling.end: end}
         for start, token, stop in spelling.edges:
             self.edges[at[start]].append((token, at[stop]))
+            self.words.setdefault(token)
 
     def closure(self, states: Iterable[int]) -> frozenset[int]:
         """What matters of `states` and of what can be reached from them without a word."""
@@ -244,6 +253,19 @@ class _Nfa:
                     always.append(end)
         other = self.closure(always)
         return other, {word: other | self.closure(ends) for word, ends in named.items()}
+
+    def alike(self) -> dict[str, str]:
+        """For each word the first that leads wherever it does; the edges of others are dropped."""
+        where: dict[str, list[tuple[int, int]]] = {word: [] for word in self.words}
+        for state, edges in enumerate(self.edges):
+            for label, end in edges:
+                if isinstance(label, str):
+                    where[label].append((state, end))
+        first: dict[tuple[tuple[int, int], ...], str] = {}
+        same = {word: first.setdefault(tuple(places), word) for word, places in where.items()}
+        kept = {*first.values(), _ANY}
+        self.edges = [[edge for edge in edges if edge[0] in kept] for edges in self.edges]
+        return same
 
 
 def _bounded(states: int, words: int) -> None:

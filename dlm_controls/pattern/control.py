@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from dlm_core.errors import UnsatisfiableError
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 IMPOSSIBLE = -1e30
 """log 0 with a gradient."""
+KEPT = 2**22
+"""Numbers kept for a gradient at most; what needs more is computed again, position by position."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +104,19 @@ class PatternControl:
         """For each position, log p of ending well from each state: L + 1 tensors (B, S)."""
         end = torch.where(self.accepting, 0.0, impossible).double()
         out = [end.expand(len(lengths), -1)]
+
+        def before(classes_here: Tensor, after: Tensor) -> Tensor:
+            return over_classes(classes_here[:, None] + after[:, self.table])  # (B, S, C) within
+
+        large = (
+            classes.requires_grad and len(lengths) * classes.shape[1] * self.table.numel() > KEPT
+        )
         for i in reversed(range(classes.shape[1])):
-            ways = classes[:, i, None] + out[-1][:, self.table]  # (B, S, C)
-            going = over_classes(ways)
+            if large:
+                going = checkpoint(
+                    before, classes[:, i], out[-1], use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                going = before(classes[:, i], out[-1])
             out.append(torch.where((i < lengths)[:, None], going, end))
         return out[::-1]

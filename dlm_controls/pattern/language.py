@@ -57,11 +57,21 @@ class WordAutomaton(ControlSpec):
             if (found := unknown(word, known)) is not None:
                 yield found, source, start + found.at
 
+    def field_of(self, source: str) -> str:
+        """The field that a text of `typed` is in, where there are several."""
+        return ""
+
     def check(self, info: ModelInfo) -> None:
         """Refuse a word the vocabulary lacks, in one piece or cut at signs."""
         for word, source, start in self.unknown_words(info):
+            field = self.field_of(source)
+            where = f", field '{field}'" if field else ""
             raise SpecError(
+<<<<<<< HEAD
                 f"{self._named(source)}: {word.message}",
+=======
+                f"control '{self.kind}'{where}: {word.message}",
+>>>>>>> f-pat
                 source=source,
                 span=(start, start + len(word.text)),
                 hint=word.hint,

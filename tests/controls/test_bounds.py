@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from dlm_controls import Avoid, Keyword, Length, Pattern, Span, Tree
 from dlm_controls.classify.spec import Classify
+from dlm_controls.pattern.control import PatternControl
 from dlm_core.bundle import Model
 from dlm_core.control.compose import Controls, Term, as_controls
 from dlm_core.control.parse import parse_spec
+from dlm_core.control.protocol import BuildContext
 from dlm_core.errors import DLMError, MissingError, SpecError, UsageError
 from dlm_core.plugins.loading import load_plugins
 from dlm_core.plugins.registry import Plugins
@@ -178,3 +181,30 @@ def test_what_the_parser_cannot_read_is_not_judged(text: str, reason: str) -> No
 def test_a_classifier_of_no_name(tiny_model: Model) -> None:
     with pytest.raises((ValueError, UsageError), match="null character"):
         Classify(name="a\0b", label="yes")
+
+
+def test_many_keywords_keep_little_and_give_the_same_gradient(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_q = torch.randn(2, 14, len(tiny_model.vocab), generator=torch.Generator().manual_seed(0))
+    words = [w for w in tiny_model.vocab.plain_words if w.isalpha()][:8]
+    control = PatternControl.of(Keyword(words).automaton, BuildContext(tiny_model))
+    lengths = torch.tensor([14, 11])
+    found = {}
+    for kept in (0, 2**40):
+        monkeypatch.setattr("dlm_controls.pattern.control.KEPT", kept)
+        saved = 0
+
+        def count(tensor: torch.Tensor) -> torch.Tensor:
+            nonlocal saved
+            saved += tensor.numel()
+            return tensor
+
+        q = log_q.clone().requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
+            value = control._to_go(control._classes(q), lengths)[0][:, 0]
+        (gradient,) = torch.autograd.grad(value.sum(), q)
+        found[kept] = (value.detach(), gradient, saved)
+    assert torch.equal(found[0][0], found[2**40][0])
+    assert torch.equal(found[0][1], found[2**40][1])
+    assert found[0][2] < found[2**40][2] / 5
