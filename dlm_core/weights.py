@@ -19,8 +19,6 @@ from dlm_core.text import load_json
 if TYPE_CHECKING:
     import torch
 
-    from dlm_core.config import ModelConfig
-
 LARGEST = 65_504.0
 """No weight is larger: it is what fp16 can hold."""
 MOST_TEXT = 1 << 26
@@ -77,8 +75,13 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
     return header
 
 
-def check_sizes(path: Path, header: dict[str, dict[str, Any]], config: ModelConfig) -> None:
+def check_sizes(path: Path, header: dict[str, dict[str, Any]], config: Any) -> None:
     """Compare the shape that config.json says with the weights, before memory is asked for.
+
+    Args:
+        path: of the weights.
+        header: theirs.
+        config: a `ModelConfig`.
 
     Raises:
         MissingError: names what differs.
