@@ -40,6 +40,7 @@ def command(
     head: Heads = None,
     device: Device = "auto",
     batch_size: ask.BatchSize = 64,
+    deterministic: ask.Deterministic = False,
     control: ask.Control = None,
     avoid: ask.Avoid = None,
     verify: ask.Verify = True,
@@ -96,7 +97,8 @@ def run(asked: Recipe, how: dict[str, Any], plugins: bool = True) -> None:
     Raises:
         typer.Exit: with the code of the worst line of a file of requests.
     """
-    job = Job.of(asked, how["batch_size"], plugins)
+    size = 1 if how["deterministic"] else how["batch_size"]
+    job = Job.of(asked, size, plugins)
     if how["requests"] is not None:
         device = "" if how["dry_run"] else pick_device(how["device"])
         answers = Answers(job, how["requests"], asked, how["watch"])
@@ -115,7 +117,7 @@ def _make(job: Job, asked: Recipe, how: dict[str, Any]) -> None:
     output, format = how["output"], how["format"]
     if how["dry_run"]:
         check_heads(item.controls, job.info)
-        request = {"n": asked.n, "seed": asked.seed, "batch_size": how["batch_size"]}
+        request: dict[str, Any] = {"n": asked.n, "seed": asked.seed, "batch_size": job.batch_size}
         request |= {"device": how["device"], "select": asked.select, "keep": item.keep}
         request |= {"until_satisfied": asked.until_satisfied}
         resolved = describe(job, item.controls, lengths, request)

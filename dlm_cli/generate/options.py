@@ -24,7 +24,15 @@ BatchSize = Annotated[
     typer.Option(
         metavar="INT",
         min=1,
-        help="Texts made together; changes speed only.",
+        help="Texts made together: speed and memory. Rarely flips a word, see --deterministic.",
+        rich_help_panel="Model",
+    ),
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="Make each text alone, so that it is the same whatever is asked beside it; slower.",
         rich_help_panel="Model",
     ),
 ]

@@ -63,6 +63,7 @@ def generate(
     sampling: SamplingLike = None,
     guidance: GuidanceLike = None,
     batch_size: int = 64,
+    deterministic: bool = False,
     verify: bool = True,
     plugins: Plugins | None = None,
     progress: Progress | None = None,
@@ -80,7 +81,8 @@ def generate(
         seed: text i has seed + i and depends on nothing else of the call but controls and settings.
         sampling: sampler, steps, clamping; also as a dict, `{"steps": 50}`.
         guidance: mode and its settings; also as a dict, or the mode alone (`"paper"`).
-        batch_size: texts walked together; changes memory and speed, not the texts.
+        batch_size: texts walked together: memory and speed; rarely flips a word (docs/robustness).
+        deterministic: walk each text alone, so that it is the same whatever is asked beside it.
         verify: also judge each text by its controls' verdicts.
         plugins: who provides the controls (named in reports); loaded on demand if omitted.
         progress: called with (steps done, steps in all).
@@ -102,16 +104,10 @@ def generate(
     if selector is not None:
         check_selector(selector, owner)
     batches = generate_batches(
-        model,
-        [request],
-        sampling=sampling,
-        guidance=guidance,
-        batch_size=batch_size,
-        verify=verify,
-        plugins=plugins,
-        progress=progress,
+        model, [request], sampling=sampling, guidance=guidance, batch_size=batch_size,
+        deterministic=deterministic, verify=verify, plugins=plugins, progress=progress,
         on_step=on_step,
-    )
+    )  # fmt: skip
     results = [result for batch in batches for _, result in batch]
     return results if selector is None else choose(selector, results, kept, owner=owner)
 
@@ -123,6 +119,7 @@ def generate_batches(
     sampling: SamplingLike = None,
     guidance: GuidanceLike = None,
     batch_size: int = 64,
+    deterministic: bool = False,
     verify: bool = True,
     plugins: Plugins | None = None,
     progress: Progress | None = None,
@@ -140,6 +137,8 @@ def generate_batches(
         if not isinstance(request, Request):
             raise UsageError(f"requests: expected a Request, got {request!r}")
     size = whole("batch_size", batch_size, 1)
+    if deterministic:
+        size = 1
     settings = sampling_of(sampling), guidance_of(guidance)
     loaded = model_of(model)
     plugins = plugins or load_plugins()

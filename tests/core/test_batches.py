@@ -139,3 +139,11 @@ def test_controls_of_a_request_share_what_is_loaded(embedded_model: Model) -> No
     assert first.tagger is second.tagger  # type: ignore[attr-defined]
     other = Semantic(food="Italian").build(BuildContext(embedded_model))
     assert other.tagger is not first.tagger  # type: ignore[attr-defined]
+
+
+def test_deterministic_texts_are_made_alone(tiny_model: Model) -> None:
+    requests = [dlm.Request(n=3), dlm.Request(n=2, seed=9)]
+    alone = list(
+        dlm.generate_batches(tiny_model, requests, sampling={"steps": 2}, deterministic=True)
+    )
+    assert [len(batch) for batch in alone] == [1] * 5
