@@ -73,15 +73,9 @@ class Infill(WordAutomaton):
             for match in re.finditer(r"\S+", side):
                 yield match[0], side, match.start()
 
-<<<<<<< HEAD
-    def _named(self, source: str) -> str:
-        side = "left" if source == self.left else "right"
-        return f"control '{self.kind}', field '{side}'"
-=======
     def field_of(self, source: str) -> str:
         """Which side it is."""
         return "left" if source == self.left else "right"
->>>>>>> f-pat
 
     def bind(self, info: ModelInfo) -> Self:
         """The same with both sides in the model's tokens."""

@@ -46,10 +46,6 @@ class WordAutomaton(ControlSpec):
         """Each word that the user typed, what it stands in, and at which character of that."""
         return ()
 
-    def _named(self, source: str) -> str:
-        """What errors call the place where `source`, of `typed`, stands."""
-        return f"control '{self.kind}'"
-
     def unknown_words(self, info: ModelInfo) -> Iterable[tuple[UnknownWord, str, int]]:
         """What of the typed words the model does not know, as `typed` gives it."""
         known = ranks(info.vocab.plain_words)
@@ -67,11 +63,7 @@ class WordAutomaton(ControlSpec):
             field = self.field_of(source)
             where = f", field '{field}'" if field else ""
             raise SpecError(
-<<<<<<< HEAD
-                f"{self._named(source)}: {word.message}",
-=======
                 f"control '{self.kind}'{where}: {word.message}",
->>>>>>> f-pat
                 source=source,
                 span=(start, start + len(word.text)),
                 hint=word.hint,
