@@ -12,9 +12,10 @@ from dlm_cli.controls import check_heads
 from dlm_cli.files import open_results
 from dlm_cli.generate import options as ask
 from dlm_cli.generate.answers import Answers
+from dlm_cli.generate.asked import check_options, may_run_plugins, read_asked
 from dlm_cli.generate.describe import Tally, describe, print_recipe, summarise
 from dlm_cli.generate.job import Job
-from dlm_cli.generate.options import GUIDANCE, SAMPLING, check_options
+from dlm_cli.generate.options import GUIDANCE, SAMPLING
 from dlm_cli.help import examples
 from dlm_cli.options import Device, Force, Heads, Model, Output, PluginFiles, Quiet
 from dlm_cli.output import pick_device, print_json, utf8_stdout, warn
@@ -82,8 +83,8 @@ def command(
     progress and warnings go to stderr.
     """
     check_options(context)
-    asked = ask.read_asked(context)
-    run(asked, context.params, ask.may_run_plugins(context, asked.plugins))
+    asked = read_asked(context)
+    run(asked, context.params, may_run_plugins(context, asked.plugins))
 
 
 def run(asked: Recipe, how: dict[str, Any], plugins: bool = True) -> None:

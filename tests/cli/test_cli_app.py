@@ -101,7 +101,7 @@ def test_usage_errors_end_with_2_and_a_hint(run_cli, argv, message, hint):
 
 
 def test_an_unexpected_error_is_one_line(run_cli, monkeypatch):
-    monkeypatch.setattr("dlm_cli.generate.options.read_seed", lambda value: {}["gone"])
+    monkeypatch.setattr("dlm_cli.generate.asked.read_seed", lambda value: {}["gone"])
     run = run_cli("generate")
     assert run.code == 1
     assert run.err == "error: KeyError: 'gone'\nhint: DLM_DEBUG=1 shows the traceback\n"
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_with_130(run_cli, monkeypatch):
     def interrupt(value: str) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dlm_cli.generate.options.read_seed", interrupt)
+    monkeypatch.setattr("dlm_cli.generate.asked.read_seed", interrupt)
     assert run_cli("generate").code == 130
 
 
