@@ -48,6 +48,15 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def half_pair(text: str) -> int | None:
+    """The first character that is half a surrogate pair, which no file can hold; None without."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
 def normal_all(value: Any) -> Any:
     """A value as JSON has them, each string in it in NFC."""
     if isinstance(value, str):
@@ -241,10 +250,8 @@ def _whole(value: Any) -> None:
     while todo:
         item = todo.pop()
         if isinstance(item, str):
-            try:
-                item.encode("utf-8")
-            except UnicodeEncodeError as error:
-                raise ValueError(f"half a surrogate pair at character {error.start + 1}") from error
+            if (at := half_pair(item)) is not None:
+                raise ValueError(f"half a surrogate pair at character {at + 1}")
         elif isinstance(item, dict):
             todo += [*item.keys(), *item.values()]
         elif isinstance(item, list):

@@ -147,12 +147,10 @@ class Avoid(_Phrases):
 
         lacking = [phrase for phrase in self.phrases if not writable(phrase)]
         for phrase in lacking[:1]:
-            word = next(filter(None, (unknown(word, known) for word in phrase.split())))
+            word = next(filter(None, (unknown(word, known) for word in phrase.split())), None)
+            why = f": {word.message} ({word.hint})" if word is not None else ""
             more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
-            warn(
-                f"control 'avoid': '{shorten(phrase)}'{more} can be in no text anyway: "
-                f"{word.message} ({word.hint})"
-            )
+            warn(f"control 'avoid': '{shorten(phrase)}'{more} can be in no text anyway{why}")
 
     def compile(self) -> Automaton:
         """None of them."""

@@ -15,7 +15,7 @@ from dlm_core.control.spec import Spec
 from dlm_core.control.weight import MAX_WEIGHT, usual_weight
 from dlm_core.control.wrong import first_fault
 from dlm_core.errors import SpecError, did_you_mean, shorten
-from dlm_core.text import load_json, normal
+from dlm_core.text import half_pair, load_json, normal
 
 if TYPE_CHECKING:
     pass
@@ -61,6 +61,12 @@ def _bounded(source: str) -> str:
             source=source,
             span=(MAX_SPEC, MAX_SPEC + 1),
             hint="split it into several controls",
+        )
+    if (at := half_pair(source)) is not None:
+        raise SpecError(
+            "half a surrogate pair, which no text can hold",
+            source=source.encode("utf-8", "replace").decode(),
+            span=(at, at + 1),
         )
     return source
 

@@ -12,7 +12,7 @@ from dlm_core.config import SaysWhatIsWrong
 from dlm_core.control.grammar import MAX_SPEC, split_body
 from dlm_core.control.wrong import WrongSpecError, first_fault
 from dlm_core.errors import shorten
-from dlm_core.text import normal_all
+from dlm_core.text import half_pair, normal_all
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -102,6 +102,8 @@ def _check_length(name: str, value: Any) -> None:
     for item in value if isinstance(value, list | tuple) else (value,):
         if isinstance(item, str) and len(item) > MAX_SPEC:
             raise SpecValueError(f"'{name}' has {len(item):,} characters; at most {MAX_SPEC:,} do")
+        if isinstance(item, str) and (at := half_pair(item)) is not None:
+            raise SpecValueError(f"'{name}' has half a surrogate pair at character {at + 1}")
 
 
 class SpecValueError(ValueError):

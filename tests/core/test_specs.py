@@ -270,3 +270,9 @@ def test_a_padded_model_has_two_words_less(padded_model: Model) -> None:
     assert as_controls(Length(12)).check(padded_model.info) == Lengths(12, 12)
     with pytest.raises(UnsatisfiableError):
         as_controls(Length(13)).check(padded_model.info)
+
+
+@pytest.mark.parametrize("source", ["pos:a\ud800b", 'length:{"words": "\\ud800"}', "\udcff:1"])
+def test_half_a_surrogate_pair_is_refused_by_name(source: str) -> None:
+    with pytest.raises(SpecError, match="half a surrogate pair"):
+        parse_spec(source, {"pos": Pos, "length": Length})
