@@ -28,6 +28,7 @@ Deterministic = Annotated[
     bool,
     typer.Option(
         "--deterministic",
+        metavar="",
         help="Make each text alone, so that it is the same whatever is asked beside it; slower.",
         rich_help_panel="Model",
     ),
