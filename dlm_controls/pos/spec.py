@@ -139,36 +139,9 @@ class Pos(ControlSpec):
         Raises:
             UsageError: too few texts.
         """
-        from dlm_controls.heads.tagger import train_tagger
-        from dlm_controls.pos.words import train_tag_words
-        from dlm_core.training.heads import require_texts
+        from dlm_controls.pos.train import train_tags
 
-        texts = [e.text.split() for e in examples]
-        texts = [words for words in texts if 0 < len(words) <= model.info.max_words]
-        require_texts(len(texts), len(examples), f"have 1 to {model.info.max_words} words")
-        ids = {tag: k for k, tag in enumerate(UPOS)}
-        tags = [[ids.get(tag, ids["X"]) for tag in row] for row in pos_tags(texts)]
-        words = [[model.vocab.id(w) for w in text] for text in texts]
-        quarter = -(-steps // 4)
-
-        def shifted(done: int) -> Callable[[int, int, float], None] | None:
-            if on_step is None:
-                return None
-            return lambda step, _, loss: on_step(done + step, steps + quarter, loss)
-
-        options |= {"steps": steps, "seed": seed, "on_step": shifted(0)}
-        figures = train_tag_words(model, words, tags, len(UPOS), out, **options)
-        return figures | train_tagger(
-            model,
-            words,
-            tags,
-            UPOS,
-            out,
-            steps=quarter,
-            seed=seed,
-            on_step=shifted(steps),
-            extra={"words": figures},
-        )
+        return train_tags(model, examples, out, on_step, steps, seed, **options)
 
 
 def _meet(left: Sequence[str], right: Sequence[str]) -> bool:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.corpora import Example
 
-OUTSIDE = "O"
 _MAX_PHRASES = 12
 _LEADS = (("near",), ("close", "to"), ("next", "to"))  # what makes a place a neighbour
 
@@ -264,28 +263,9 @@ class Semantic(ControlSpec):
         Raises:
             UsageError: it finds facts in too few texts.
         """
-        from dlm_controls.heads.tagger import train_tagger
-        from dlm_core.training.heads import require_texts
+        from dlm_controls.semantic.train import train_fields
 
-        labels = (OUTSIDE, *tables.FIELDS)
-        words, tags = [], []
-        for example in examples:
-            tokens = example.text.split()
-            if not 0 < len(tokens) <= model.info.max_words:
-                continue
-            row = [0] * len(tokens)
-            for mention in reader.read_mentions(tokens):
-                # A reading the corpus denies is no label to learn from.
-                if example.fields and mention.field not in example.fields:
-                    continue
-                for i in range(mention.start, mention.end):
-                    row[i] = labels.index(mention.field)
-            words.append(model.vocab.encode(example.text))
-            tags.append(row)
-        saying = sum(any(row) for row in tags)
-        require_texts(saying, len(examples), "state a fact (name, food, area, ...)")
-        figures = train_tagger(model, words, tags, labels, out, on_step=on_step, **options)
-        return {"texts with a fact": round(saying / len(tags), 4), **figures}
+        return train_fields(model, examples, out, on_step=on_step, **options)
 
 
 def _find(phrase: Sequence[str], own: Sequence[str]) -> tuple[int, int] | None:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from dlm_controls.heads.tagger import WordTagger
 from dlm_controls.semantic.control import Phrase, SemanticControl
-from dlm_controls.semantic.spec import OUTSIDE, Semantic
+from dlm_controls.semantic.spec import Semantic
+from dlm_controls.semantic.train import OUTSIDE
 from dlm_core.bundle import Model, ModelInfo
 from dlm_core.config import SamplingConfig
 from dlm_core.control.lengths import Lengths
