@@ -88,14 +88,6 @@ def cut_torn_line(path: Path) -> bytes | None:
         return torn
 
 
-def same_file(first: Path, second: Path) -> bool:
-    """Both name one file, through links too."""
-    try:
-        return os.path.samefile(first, second)
-    except OSError:  # one of them is not there
-        return False
-
-
 def _remove_stale(path: Path) -> None:
     """Remove what a process left that was killed while it wrote `path`."""
     for old in path.parent.glob(f".{glob.escape(path.name)}.*.new"):

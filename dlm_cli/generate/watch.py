@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dlm_cli.output import (
     stderr,
 )
-
-if TYPE_CHECKING:
-    pass
 
 _WATCHED_STEPS, _WATCHED_TEXTS = 10, 4
 

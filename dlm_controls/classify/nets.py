@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -33,9 +32,6 @@ from dlm_core.errors import MissingError
 from dlm_core.heads import belongs, broken, fill, read_labels, read_settings
 from dlm_core.text import load_json
 from dlm_core.weights import MOST_TEXT, fitting, read_file
-
-if TYPE_CHECKING:
-    pass
 
 FLOOR = 1e-6
 """p of a label is no lower, so that its logarithm has a gradient worth following."""

@@ -16,13 +16,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from dlm_controls.spelling import Spelling
 from dlm_core.errors import SpecError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,6 @@ from dlm_core.control.grammar import unquote
 from dlm_core.control.verdict import Verdict
 from dlm_core.text import normal
 
-if TYPE_CHECKING:
-    pass
-
 
 class Pattern(WordAutomaton):
     """A pattern of words: `*` one word, `...` any number, `(a|b c)` a choice, `?` optional."""

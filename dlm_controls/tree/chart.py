@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -33,9 +32,6 @@ from dlm_core.control.protocol import BuildContext
 from dlm_core.diffusion.denoiser import Transformer
 from dlm_core.diffusion.surroundings import loading
 from dlm_core.heads import fill, read_labels
-
-if TYPE_CHECKING:
-    pass
 
 NOTHING = ""
 """The label of a span that is no constituent; index 0."""

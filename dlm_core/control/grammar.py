@@ -17,13 +17,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlm_core.text import normal
-
-if TYPE_CHECKING:
-    pass
-
 
 MAX_SPEC = 10_000
 """Characters of a spec."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -16,9 +16,6 @@ from dlm_core.control.weight import MAX_WEIGHT, usual_weight
 from dlm_core.control.wrong import first_fault
 from dlm_core.errors import SpecError, did_you_mean, shorten
 from dlm_core.text import half_pair, load_json, normal
-
-if TYPE_CHECKING:
-    pass
 
 _S = TypeVar("_S", bound="Spec")
 _NOT = re.compile(r"\s*not\s+")
