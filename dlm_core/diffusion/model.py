@@ -19,6 +19,10 @@ from dlm_core.diffusion.prediction import Prediction
 from dlm_core.diffusion.rollout import SHARPNESS, Rollout
 from dlm_core.diffusion.rounding import pick_words
 from dlm_core.diffusion.schedule import NoiseSchedule
+from dlm_core.diffusion.shown import ShownDenoiser, ShownIds
+
+LENGTH_WEIGHT = 0.1
+"""Of -log p(n | shown); it shares no parameter with the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +50,13 @@ class DiffusionLM(nn.Module):
     Args:
         config: the shape.
         pad, unk: ids of PAD and UNK; neither is ever produced where words are asked for.
+        codes: how many codes its denoiser can be shown (`ShownDenoiser`); 0 for a plain one.
     """
 
     length_counts: Tensor
     """(max_len + 1,), how many training texts have each number of words."""
 
-    def __init__(self, config: ModelConfig, pad: int = 3, unk: int = 2) -> None:
+    def __init__(self, config: ModelConfig, pad: int = 3, unk: int = 2, codes: int = 0) -> None:
         super().__init__()
         self.config = config
         self.pad = pad
@@ -60,7 +65,7 @@ class DiffusionLM(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
         self.embedding.weight.requires_grad_(config.learned_embedding)
         self.rounding_bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.denoiser = Denoiser(config)
+        self.denoiser = ShownDenoiser(config, codes) if codes else Denoiser(config)
         self.register_buffer("length_counts", torch.zeros(config.max_len + 1))
 
     @property
@@ -86,7 +91,12 @@ class DiffusionLM(nn.Module):
         return (x_0 @ emb.T - 0.5 * emb.square().sum(-1)).argmax(-1)
 
     def predict(
-        self, x_t: Tensor, t: Tensor, lengths: Tensor, x_0_prev: Tensor | None = None
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        lengths: Tensor,
+        x_0_prev: Tensor | None = None,
+        shown: ShownIds | None = None,
     ) -> Prediction:
         """Ask the denoiser for x_0.
 
@@ -95,8 +105,13 @@ class DiffusionLM(nn.Module):
             t: (B,) in [0, 1].
             lengths: (B,), positions that exist.
             x_0_prev: (B, L, D), the previous estimate (self-conditioning), or None.
+            shown: what is asked for, of a model whose denoiser can be shown it.
         """
-        out = self.denoiser.denoise(x_t, t, lengths, x_0_prev).float()
+        if isinstance(self.denoiser, ShownDenoiser):
+            words = self.embedding_matrix
+            out = self.denoiser.denoise(x_t, t, lengths, x_0_prev, shown, words).float()
+        else:
+            out = self.denoiser.denoise(x_t, t, lengths, x_0_prev).float()
         if self.config.readout == "words":
             log_probs = F.log_softmax(out, dim=-1)
             return Prediction(log_probs.exp() @ self.embedding_matrix, log_probs)
@@ -139,6 +154,7 @@ class DiffusionLM(nn.Module):
         objective: Objective = "x0_simple",
         self_condition: bool = False,
         rollout: Rollout | None = None,
+        shown: ShownIds | None = None,
     ) -> Losses:
         """The terms of L^e2e (eq. 2) at times t.
 
@@ -150,6 +166,7 @@ class DiffusionLM(nn.Module):
             objective: which weighting of the squared error.
             self_condition: first estimate x_0 without gradient and feed it back.
             rollout: take x_t, and what is fed back, from a sampler's step instead.
+            shown: what the texts meet, of a model that can be shown it.
         """
         mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]  # (B, L)
         mask = mask.float() / lengths[:, None]  # weights of a mean over existing positions
@@ -158,11 +175,11 @@ class DiffusionLM(nn.Module):
         x_t = self.schedule.q_sample(x_0, t, noise[1])
         x_0_prev = None
         if self_condition and rollout is not None:
-            x_t, x_0_prev = self._roll_out(x_0, tokens, t, lengths, noise[1], rollout)
+            x_t, x_0_prev = self._roll_out(x_0, tokens, t, lengths, noise[1], rollout, shown)
         elif self_condition:
             with torch.no_grad():
-                x_0_prev = self.predict(x_t, t, lengths).x_0_hat
-        predicted = self.predict(x_t, t, lengths, x_0_prev)
+                x_0_prev = self.predict(x_t, t, lengths, None, shown).x_0_hat
+        predicted = self.predict(x_t, t, lengths, x_0_prev, shown)
 
         first = (t < 1.5 / self.config.train_steps)[:, None, None]
         target = torch.where(first, words, x_0)
@@ -183,11 +200,13 @@ class DiffusionLM(nn.Module):
         lengths: Tensor,
         noise: Tensor,
         rollout: Rollout,
+        shown: ShownIds | None,
     ) -> tuple[Tensor, Tensor]:
         """x_t after one sampler step from t + gap, and what the step feeds back; (B, L, D) each."""
         earlier = (t + rollout.gap).clamp(max=1.0)
         x = self.schedule.q_sample(x_0, earlier, noise)
-        log_q = rollout.hint(self.predict(x, earlier, lengths).token_log_probs, tokens)
+        seen = self.predict(x, earlier, lengths, None, shown).token_log_probs
+        log_q = rollout.hint(seen, tokens)
         words = pick_words(log_q, rollout.uniform, rollout.temperature)
         # Where t = 1 there is no earlier time: the step is empty and its variance 0.
         mean, var = self.schedule.q_posterior(self.embed(words), x, earlier, t)
@@ -204,11 +223,18 @@ class DiffusionLM(nn.Module):
         weights: LossWeights,
         self_condition: bool,
         rollout: Rollout | None = None,
+        shown: ShownIds | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Training entry: the total loss a sample (B,), and each term's (detached)."""
-        losses = self.losses(tokens, lengths, t, noise, objective, self_condition, rollout)
+        losses = self.losses(tokens, lengths, t, noise, objective, self_condition, rollout, shown)
         terms = {f.name: getattr(losses, f.name).detach() for f in fields(losses)}
-        return losses.total(weights), terms
+        total = losses.total(weights)
+        if shown is not None and isinstance(self.denoiser, ShownDenoiser):
+            log_p = self.denoiser.length_log_probs(shown, self.embedding_matrix)
+            terms["length"] = -log_p.gather(-1, lengths[:, None])[:, 0]
+            total = total + LENGTH_WEIGHT * terms["length"]
+            terms["length"] = terms["length"].detach()
+        return total, terms
 
 
 def _pick(log_probs: Tensor, tokens: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dlm_core.config import TrainConfig
 from dlm_core.diffusion.rollout import Rollout, draw_rollout
+from dlm_core.diffusion.shown import ShownIds
 from dlm_core.training.data import collate
 from dlm_core.training.times import LossAwareTimes, stratified_times
 
@@ -24,6 +25,7 @@ class Batch(NamedTuple):
     importance: Tensor
     self_condition: bool
     rollout: Rollout | None
+    shown: ShownIds | None = None
 
 
 def draw_batch(

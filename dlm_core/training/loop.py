@@ -33,7 +33,7 @@ from dlm_core.training.checkpoint import (
 )
 from dlm_core.training.curves import plot_curves
 from dlm_core.training.data import LengthBatches, count_words, lay_out
-from dlm_core.training.draws import draw_batch
+from dlm_core.training.draws import Batch, draw_batch
 from dlm_core.training.evaluation import evaluate, samples
 from dlm_core.training.optimizers import lr_factor, make_optimizers
 from dlm_core.training.parallel import Parallel, resolve_precision
@@ -73,6 +73,7 @@ class Trainer:
         device: where to compute.
         compile: use torch.compile on the denoiser.
         names: what to call the texts in messages, train and valid.
+        codes: how many codes the denoiser can be shown; 0 for one that is shown nothing.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Trainer:
         device: torch.device | str = "cpu",
         compile: bool = False,
         names: tuple[str, str] = ("the corpus", "the validation texts"),
+        codes: int = 0,
     ) -> None:
         config = config.model_copy(
             update={"precision": resolve_precision(config.precision, device)}
@@ -96,7 +98,7 @@ class Trainer:
         self.parallel = Parallel.detect(self.device)
         self.corpus, self.held_out = Data.of(names[0], train), Data.of(names[1], valid)
         with seeded(config.seed):
-            model = DiffusionLM(config.model, pad=vocab.pad, unk=vocab.unk)
+            model = DiffusionLM(config.model, pad=vocab.pad, unk=vocab.unk, codes=codes)
         self.model = model.to(self.device)
         sequences = lay_out(train, names[0], config.model, vocab)
         counts = torch.tensor([count_words(s, config.model, vocab) for s in sequences])
@@ -140,14 +142,13 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns the mean of each loss term over the batch."""
         config = self.config
-        words = self.model.embedding_matrix
-        sequences = self.batches[self.step]
-        batch = draw_batch(sequences, self.step, config, self.times, words, self.vocab.pad)
+        batch = self._draw()
         count = len(batch.tokens)
         mine = slice(self.parallel.rank, None, self.parallel.world)
         rollout = batch.rollout
         if rollout is not None:
             rollout = Rollout(*(draw[mine].to(self.device) for draw in rollout))
+        shown = None if batch.shown is None else batch.shown.rows(mine).to(self.device)
         t = batch.k.float() / config.model.train_steps
         bf16 = config.precision == "bf16"
         with (
@@ -163,6 +164,7 @@ class Trainer:
                 config.weights,
                 batch.self_condition,
                 rollout,
+                shown,
             )
         # Each process averages over the whole batch; DDP averages processes, hence `world`.
         loss = (total * batch.importance[mine].to(self.device)).sum() * self.parallel.world / count
@@ -175,6 +177,11 @@ class Trainer:
             name: float(self.parallel.gather(value, count).mean()) for name, value in terms.items()
         }
         return metrics | {"loss": float((losses * batch.importance).mean()), "grad_norm": norm}
+
+    def _draw(self) -> Batch:
+        """What the next step sees."""
+        sequences, words = self.batches[self.step], self.model.embedding_matrix
+        return draw_batch(sequences, self.step, self.config, self.times, words, self.vocab.pad)
 
     def _descend(self, loss: Tensor) -> float:
         """One step of the optimisers and of the average; returns the gradient's norm."""

@@ -1,0 +1,209 @@
+"""Training of a bundle's writer: its denoiser, trained on to write what it is shown.
+
+The corpus is read once by every kind of control that can be shown (`SupportsShown`); whenever a
+text is seen, each of them draws anew what of it a request might ask. Words, their vectors and the
+noise stay the bundle's, so that every other head fits the writer as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+
+from dlm_core.bundle import Model
+from dlm_core.config import TrainConfig
+from dlm_core.control.shown import Code, Shown, SupportsShown
+from dlm_core.corpora.example import Example
+from dlm_core.diffusion.shown import MOST_WORDS, NONE, ShownDenoiser, ShownIds
+from dlm_core.heads import write_head
+from dlm_core.training.data import LengthBatches, layout
+from dlm_core.training.draws import Batch
+from dlm_core.training.heads import require_texts
+from dlm_core.training.loop import Trainer
+from dlm_core.vocab import Vocab
+
+WRITER = "writer"
+"""Where the head lies in a bundle: `controls/writer`."""
+_NOTHING = 0.12
+"""Share of the texts of which nothing is shown: the writer stays a model of the corpus."""
+_GIVEN = 0.2
+"""Share of the texts of which some words are known."""
+
+
+class ShownText(list[int]):
+    """A text laid out, its words, and what each kind of control can show of it."""
+
+    def __init__(self, ids: Sequence[int], words: list[str], everything: dict[str, Shown]) -> None:
+        super().__init__(ids)
+        self.words, self.everything = words, everything
+
+
+def read_shown(
+    examples: Sequence[Example], kinds: Mapping[str, type[SupportsShown]], model: Model
+) -> list[ShownText]:
+    """The texts that fit the model and that no kind bars, read by every kind."""
+    config, vocab = model.info.config, model.vocab
+    read = {name: kind.read_shown(examples) for name, kind in kinds.items()}
+    texts = []
+    for k, example in enumerate(examples):
+        ids = layout(vocab.encode(example.text), config, vocab)
+        everything = {name: shown[k] for name, shown in read.items()}
+        if ids is not None and 0 < len(example.text.split()) <= model.info.max_words:
+            known = {name: shown for name, shown in everything.items() if shown is not None}
+            if len(known) == len(everything):
+                texts.append(ShownText(ids, example.text.split(), known))
+    require_texts(len(texts), len(examples), "can be shown")
+    return texts
+
+
+def code_ids(texts: Sequence[ShownText]) -> dict[str, int]:
+    """Ids of every code that occurs, from 1; 0 is NONE."""
+    names = {name for text in texts for shown in text.everything.values() for name in shown.names}
+    return {name: k for k, name in enumerate(sorted(names), NONE + 1)}
+
+
+def draw_shown(
+    text: ShownText, kinds: Mapping[str, type[SupportsShown]], draws: Random
+) -> tuple[list[Shown], list[bool]]:
+    """What is shown of a text this time: of each kind, and which of its words are known."""
+    length = len(text.words)
+    known = [False] * length
+    if draws.random() < _NOTHING:
+        return [], known
+    found = [
+        kind.draw_shown(text.everything[name], text.words, draws) for name, kind in kinds.items()
+    ]
+    if draws.random() < _GIVEN:
+        if draws.random() < 0.7:  # both sides of a gap, or one
+            start = draws.randint(0, length)
+            end = draws.randint(start, length)
+            known = [not start <= k < end for k in range(length)]
+            if draws.random() < 0.5:
+                known = [k < start for k in range(length)]
+        else:
+            share = draws.random()
+            known = [draws.random() < share for _ in range(length)]
+    return found, known
+
+
+def collate_shown(
+    rows: Sequence[tuple[Sequence[Shown], Sequence[int]]],
+    ids: Mapping[str, int],
+    vocab: Vocab,
+    width: int,
+    offset: int = 0,
+) -> ShownIds:
+    """Codes of a batch as ids.
+
+    Args:
+        rows: for each text what is shown of it, and ids of words that are known, -1 elsewhere.
+        ids: of the codes; a code that is not among them is left out.
+        vocab: the words.
+        width: L.
+        offset: places before the first word.
+    """
+    entries = [_entries(shown, ids, vocab) for shown, _ in rows]
+    most = max(1, *(len(row) for row in entries))
+    beside = torch.tensor([[*row, *[(NONE, -1, 0)] * (most - len(row))] for row in entries])
+    layers = max(1, *(sum(bool(s.places) for s in shown) for shown, _ in rows))
+    places = torch.full((len(rows), width, layers), NONE)
+    given = torch.full((len(rows), width), -1)
+    for row, (shown, known) in enumerate(rows):
+        given[row, offset : offset + len(known)] = torch.tensor(known, dtype=torch.long)
+        for layer, said in enumerate(s.places for s in shown if s.places):
+            found = [ids.get(name, NONE) if name else NONE for name in said]
+            places[row, offset : offset + len(found), layer] = torch.tensor(found)
+    codes, words, order = beside.unbind(-1)
+    return ShownIds(codes, words, order, places, given)
+
+
+def _entries(
+    shown: Sequence[Shown], ids: Mapping[str, int], vocab: Vocab
+) -> list[tuple[int, int, int]]:
+    """(code, word or -1, which word of the code) of one text."""
+    found: list[tuple[int, int, int]] = []
+    for code in (code for one in shown for code in one.whole if code.name in ids):
+        words = code.words[:MOST_WORDS]
+        found += [(ids[code.name], vocab.id(word), k) for k, word in enumerate(words)]
+        if not words:
+            found.append((ids[code.name], -1, 0))
+    return found
+
+
+class WriterTrainer(Trainer):
+    """Trains a writer; checkpoints, resumes and reports as `Trainer` does.
+
+    Args:
+        config: settings; the shape is the model's.
+        base: the bundle whose denoiser it starts from.
+        kinds: controls that can be shown, by kind.
+        train, valid: texts read by `read_shown`.
+        out: folder of the run.
+        bundle: folder of the head, which `export` writes.
+        options: as for `Trainer`.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        base: Model,
+        kinds: Mapping[str, type[SupportsShown]],
+        train: Sequence[ShownText],
+        valid: Sequence[ShownText],
+        out: Path,
+        bundle: Path,
+        **options: Any,
+    ) -> None:
+        shape = base.info.config.model_copy(update={"learned_embedding": False})
+        self.ids = code_ids([*train, *valid])
+        super().__init__(
+            config.model_copy(update={"model": shape}),
+            base.vocab,
+            [" ".join(text.words) for text in train],
+            [" ".join(text.words) for text in valid],
+            out,
+            codes=len(self.ids) + 1,
+            **options,
+        )
+        self.base, self.kinds, self.bundle = base, kinds, bundle
+        self.batches = LengthBatches(train, config.batch_tokens, config.seed)
+        self.start_from(base)
+
+    def start_from(self, model: Model) -> None:
+        """Begin as the denoiser of `model`."""
+        denoiser = self.model.denoiser
+        assert isinstance(denoiser, ShownDenoiser)
+        denoiser.start_from(model.net.denoiser)
+        state = {k: v for k, v in model.net.state_dict().items() if not k.startswith("denoiser.")}
+        self.model.load_state_dict(state, strict=False)
+        self.ema = {k: v.detach().clone() for k, v in self.model.named_parameters()}
+
+    def _draw(self) -> Batch:
+        batch = super()._draw()
+        draws = Random(self.config.seed * 1_000_003 + self.step)
+        rows = []
+        for text in self.batches[self.step]:
+            assert isinstance(text, ShownText)
+            shown, known = draw_shown(text, self.kinds, draws)
+            words = self.vocab.encode(" ".join(text.words))
+            rows.append((shown, [w if k else -1 for w, k in zip(words, known, strict=True)]))
+        offset = int(self.config.model.length_mode == "padded")
+        shown_ids = collate_shown(rows, self.ids, self.vocab, batch.tokens.shape[1], offset)
+        return batch._replace(shown=shown_ids)
+
+    def export(self) -> None:
+        """Write the head, with the averaged weights."""
+        with self.ema_weights():
+            tensors = {
+                f"denoiser.{name}": value for name, value in self.model.denoiser.state_dict().items()
+            }
+        names = [code for code, _ in sorted(self.ids.items(), key=lambda item: item[1])]
+        settings = self.config.model_dump(mode="json", exclude={"model"})
+        write_head(self.base, self.bundle, tensors, {"codes": names, "train": settings})
+
+
+__all__ = ["Code", "ShownText", "WriterTrainer", "code_ids", "collate_shown", "read_shown"]
