@@ -17,11 +17,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlm_core.commands import command
 from dlm_core.config import ModelConfig
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from dlm_core.diffusion.model import DiffusionLM
 
+_T = TypeVar("_T")
 FORMAT = "dlm-bundle-1"
 WEIGHTS = "model.safetensors"
 EMBEDDING = "embedding.weight"
@@ -165,6 +166,14 @@ class Model:
     def __init__(self, info: ModelInfo, net: DiffusionLM) -> None:
         self.info = info
         self.net = net.eval().requires_grad_(False)
+        self._kept: dict[Hashable, Any] = {}
+
+    def keep(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What `make` gives, made once for as long as the model stays where it is."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: _T = self._kept[key]
+        return found
 
     @classmethod
     def load(
@@ -226,6 +235,7 @@ class Model:
             raise UsageError(
                 f"device '{device}' cannot be used here ({reason})", "cpu, cuda, cuda:1 or mps"
             ) from error
+        self._kept.clear()
         return self
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:

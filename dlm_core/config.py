@@ -228,6 +228,8 @@ class GuidanceConfig(Settings):
     mode: Literal["posterior", "paper", "both"] = "posterior"
     """`both` tilts the words as `posterior` does, then moves x_{t-1} as `paper` does: more fluent,
     at several times the cost."""
+    writer: bool = True
+    """Controls are shown to the bundle's writer, where it has one and they can be."""
     guidance_steps: int = Field(default=3, ge=0)
     """K, gradient steps on x_{t-1} (paper and both)."""
     guidance_lr: float = Field(default=0.1, gt=0)

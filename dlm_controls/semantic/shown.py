@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -65,8 +64,3 @@ def draw(everything: Shown, draws: Random) -> Shown:
             share = draws.random()
             facts = [c for c in facts if draws.random() < share]
     return Shown((*facts, *others))
-
-
-def read_all(examples: Sequence[Example]) -> list[Shown | None]:
-    """`read` of each."""
-    return [read(example) for example in examples]

@@ -16,11 +16,14 @@ from dlm_controls.semantic.wording import wordings
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.grammar import unquote
 from dlm_core.control.lengths import Lengths
+from dlm_core.control.shown import Shown
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
 from dlm_core.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
+    from random import Random
+
     from dlm_controls.pattern.automaton import Automaton
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
@@ -200,6 +203,26 @@ class Semantic(ControlSpec):
 
     def _wordings(self, info: ModelInfo) -> Iterator[Automaton]:
         return wordings(self.mr_field, self.mr_value, info.vocab)
+
+    def shown(self, words: int) -> Shown:
+        """The fact's code."""
+        from dlm_controls.semantic.shown import code
+
+        return Shown((code(self.mr_field, self.mr_value),))
+
+    @classmethod
+    def read_shown(cls, examples: Sequence[Example]) -> list[Shown | None]:
+        """The facts of each text, and the fields it says nothing of."""
+        from dlm_controls.semantic.shown import read
+
+        return [read(example) for example in examples]
+
+    @classmethod
+    def draw_shown(cls, everything: Shown, words: Sequence[str], draws: Random) -> Shown:
+        """Some or all facts, and maybe what is not said."""
+        from dlm_controls.semantic.shown import draw
+
+        return draw(everything, draws)
 
     def build(self, context: BuildContext) -> Control:
         """Steer with the phrases and the bundle's `semantic` tagger of fields."""

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from dlm_core.corpora.example import Example
 
+WRITER = "writer"
+"""The writer's head in a bundle: `controls/writer`."""
+
 
 class Code(NamedTuple):
     """One thing that is asked of a whole text: `food=Chinese`, or `name` with words of its own."""
@@ -43,11 +46,16 @@ class Shown:
 
 @runtime_checkable
 class SupportsShown(Protocol):
-    """A kind of control whose condition can be shown to the bundle's writer."""
+    """A control whose condition can be shown to the bundle's writer."""
 
-    def shown(self) -> Sequence[Code]:
-        """Codes of what this control asks of a whole text."""
+    def shown(self, words: int) -> Shown:
+        """Codes of what it asks of a text of so many words; of its places, if of any."""
         ...
+
+
+@runtime_checkable
+class LearnsShown(Protocol):
+    """A kind of control that says which codes the texts of a corpus meet."""
 
     @classmethod
     def read_shown(cls, examples: Sequence[Example]) -> Sequence[Shown | None]:

@@ -142,8 +142,11 @@ def generate_batches(
     settings = sampling_of(sampling), guidance_of(guidance)
     loaded = model_of(model)
     plugins = plugins or load_plugins()
-    prepared = [prepare(loaded, request, plugins) for request in requests]
-    named = [helpers(r.controls, loaded.info, plugins, verify) for r in requests]
+    prepared = [prepare(loaded, request, plugins, settings[1]) for request in requests]
+    named = [
+        helpers(p.request.controls, loaded.info, plugins, verify, p.writer is not None)
+        for p in prepared
+    ]
     run = _Run(loaded, prepared, named, *settings, verify, on_step)
     total = -(-sum(request.n for request in requests) // size) * run.sampling.steps
     return _in_order(run, size, progress, total)

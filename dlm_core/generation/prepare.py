@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dlm_core.bundle import Model
 from dlm_core.calling import WrongReturnError
+from dlm_core.config import GuidanceConfig
 from dlm_core.control.compose import Controls, Term, as_controls
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.parse import parse_spec
@@ -18,6 +19,7 @@ from dlm_core.control.protocol import BuildContext, Contrary, SupportsLengths, S
 from dlm_core.diffusion.surroundings import usual_torch
 from dlm_core.errors import UnsatisfiableError, UsageError
 from dlm_core.generation.arguments import whole
+from dlm_core.generation.writer import Writer, length_log_probs, load_writer, shown_by
 from dlm_core.guidance.guard import Guard
 from dlm_core.plugins.loading import load_plugins
 from dlm_core.plugins.registry import Plugins
@@ -69,10 +71,17 @@ class Prepared:
     """The same, those that merge as one: what tilts and rounds."""
     length_weights: Tensor
     """(max_words + 1,), of each number of words a text may have."""
+    writer: Writer | None = None
+    """What writes these texts, shown what is asked; the model's own denoiser if None."""
 
 
 @usual_torch()
-def prepare(model: Model, request: Request, plugins: Plugins) -> Prepared:
+def prepare(
+    model: Model,
+    request: Request,
+    plugins: Plugins,
+    guidance: GuidanceConfig = GuidanceConfig(),  # noqa: B008 - immutable
+) -> Prepared:
     """Check a request against the model and build its controls.
 
     Raises:
@@ -93,7 +102,11 @@ def prepare(model: Model, request: Request, plugins: Plugins) -> Prepared:
             f"controls '{rounding[0]}' and '{rounding[1]}' both choose the final words",
             "only controls that merge can be guaranteed together: drop one",
         )
-    return Prepared(request, guards, lengths, joint, _length_weights(model, lengths, joint))
+    writer = load_writer(model) if guidance.writer else None
+    if writer is not None and not shown_by(request.controls, model.info.max_words, writer):
+        writer = None
+    weights = _length_weights(model, request.controls, lengths, joint, writer)
+    return Prepared(request, guards, lengths, joint, weights, writer)
 
 
 def _build(term: Term, context: BuildContext, plugins: Plugins) -> Guard:
@@ -112,14 +125,25 @@ def is_free(model: Model, prepared: Prepared) -> bool:
     return model.info.config.length_mode == "padded" and not prepared.guards
 
 
-def _length_weights(model: Model, lengths: Lengths, guards: Sequence[Guard]) -> Tensor:
+def _length_weights(
+    model: Model,
+    controls: Controls,
+    lengths: Lengths,
+    guards: Sequence[Guard],
+    writer: Writer | None,
+) -> Tensor:
     """p(n | controls) of n = 0 .. max_words, up to a factor.
 
-    The training distribution, within what the controls admit, times what they say of lengths.
+    The training distribution, or the writer's for what it is shown, within what the controls
+    admit, times what they say of lengths.
     """
     count = model.info.max_words + 1
     # A small share everywhere, so that a length never seen in training can be asked for.
     weights = model.net.length_counts.detach().cpu().double()[:count] + 1e-6
+    if writer is not None and model.info.config.length_mode == "prior":
+        shown = shown_by(controls, model.info.max_words, writer)
+        with torch.no_grad():
+            weights = length_log_probs(writer, shown).cpu().double().exp()[:count] + 1e-9
     weights *= torch.tensor([n in lengths for n in range(count)])
     for guard in guards:
         if isinstance(guard.control, SupportsLengths):

@@ -12,7 +12,8 @@ from dlm_core.config import (
     GuidanceConfig,
     SamplingConfig,
 )
-from dlm_core.control.compose import Controls, ControlSpec
+from dlm_core.control.compose import Controls
+from dlm_core.control.shown import WRITER
 from dlm_core.version import VERSION
 
 if TYPE_CHECKING:
@@ -46,13 +47,19 @@ def signature(
     return "|".join([*parts, f"seed:{seed}"])
 
 
-def helpers(controls: Controls, info: ModelInfo, plugins: Plugins, verify: bool) -> list[str]:
+def helpers(
+    controls: Controls, info: ModelInfo, plugins: Plugins, verify: bool, written: bool = False
+) -> list[str]:
     """What the controls bring with them: heads, plugins that are not dlm's own, what judges.
+
+    `written` says that the bundle's writer makes the texts.
 
     For example `head:semantic=0f3a9b21`, `plugin:dlm-control-x 1.0`, `judge:spacy 3.8.7`.
     """
     specs = [term.spec for term in controls.terms]
-    parts = [f"head:{name}" for spec in specs if (name := head_name(spec, info))]
+    folders = [spec.head_folder(info) for spec in specs]
+    folders += [info.head_path(WRITER)] if written else []
+    parts = [f"head:{name}" for folder in folders if (name := head_name(folder, info))]
     for spec in specs:
         origin = plugins.origins.get(("control", spec.kind))
         if origin is not None and not origin.builtin:
@@ -62,9 +69,8 @@ def helpers(controls: Controls, info: ModelInfo, plugins: Plugins, verify: bool)
     return list(dict.fromkeys(parts))
 
 
-def head_name(spec: ControlSpec, info: ModelInfo) -> str:
-    """The head that steers a control as `KIND=` and eight hex digits; empty without one."""
-    folder = spec.head_folder(info)
+def head_name(folder: Path, info: ModelInfo) -> str:
+    """The head in a folder as `KIND=` and eight hex digits; empty without one."""
     files = sorted([*folder.glob("*.safetensors"), folder / "config.json"])
     files = [path for path in files if path.is_file()]
     if not files:

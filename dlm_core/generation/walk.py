@@ -22,7 +22,9 @@ from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.diffusion.prediction import Prediction
 from dlm_core.diffusion.rounding import pick_words
 from dlm_core.diffusion.samplers import Progress, ddim
+from dlm_core.diffusion.shown import ShownIds
 from dlm_core.generation.prepare import Prepared
+from dlm_core.generation.writer import Writer, shown_by
 from dlm_core.guidance.guard import GuidedRows
 from dlm_core.guidance.hard import fixed_words, round_words
 from dlm_core.guidance.paper import guide
@@ -91,6 +93,10 @@ class Walk:
         self.groups = [group for group in self.owners if group.guards]
         self.free = torch.tensor([s.free for s in batch], device=device)  # (B,)
         self.allowed, self.fixed = self._canvas()
+        writers = (prepared[s.owner].writer for s in batch)
+        self.writer = next((writer for writer in writers if writer is not None), None)
+        self.written = torch.tensor([prepared[s.owner].writer is not None for s in batch])
+        self.shown = None if self.writer is None else self._shown(prepared, batch, self.writer)
         self.previous: Tensor | None = None
         self.temperature = self._temperature()
 
@@ -136,9 +142,39 @@ class Walk:
         config = self.net.config
         return self.noise.normal(config.max_len, config.embedding_dim)[:, : self.width]
 
+    def _shown(
+        self, prepared: Sequence[Prepared], batch: Sequence[Sample], writer: Writer
+    ) -> ShownIds:
+        """What the controls of each text, and the words that are known, show the writer."""
+        rows = [
+            (shown_by(prepared[s.owner].request.controls, s.words, writer), known[: s.words])
+            for s, known in zip(batch, self._window(self.fixed).tolist(), strict=True)
+        ]
+        return writer.collate(rows, self.width, self.offset)
+
+    def _ask(self, x_t: Tensor, t: Tensor) -> Prediction:
+        """x_0_hat by the net that writes each text: the writer, or the model's own denoiser."""
+        if self.writer is None:
+            return self.net.predict(x_t, t, self.lengths, self.previous)
+        if bool(self.written.all()):
+            return self.writer.net.predict(x_t, t, self.lengths, self.previous, self.shown)
+        order, found = [], []
+        for written in (True, False):
+            rows = (self.written == written).nonzero()[:, 0].to(x_t.device)
+            previous = None if self.previous is None else self.previous[rows]
+            net = self.writer.net if written else self.net
+            shown = self.shown.rows(rows) if written and self.shown is not None else None
+            found.append(net.predict(x_t[rows], t[rows], self.lengths[rows], previous, shown))
+            order.append(rows)
+        back = torch.cat(order).argsort()
+        return Prediction(
+            torch.cat([one.x_0_hat for one in found])[back],
+            torch.cat([one.token_log_probs for one in found])[back],
+        )
+
     def _predict(self, x_t: Tensor, t: Tensor) -> Prediction:
-        """The denoiser's prediction with forbidden words out and fixed words in."""
-        predicted = self.net.predict(x_t, t, self.lengths, self.previous)
+        """`_ask`, with forbidden words out and fixed words in."""
+        predicted = self._ask(x_t, t)
         log_q = predicted.token_log_probs.masked_fill(~self.allowed, -torch.inf)
         log_q = F.log_softmax(log_q, dim=-1).clamp(min=LOG_FLOOR)
         if bool((self.fixed >= 0).any()):

@@ -12,22 +12,18 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
-
 from dlm_core.bundle import Model
 from dlm_core.config import TrainConfig
-from dlm_core.control.shown import Code, Shown, SupportsShown
+from dlm_core.control.codes import collate_shown
+from dlm_core.control.shown import LearnsShown, Shown
 from dlm_core.corpora.example import Example
-from dlm_core.diffusion.shown import MOST_WORDS, NONE, ShownDenoiser, ShownIds
+from dlm_core.diffusion.shown import NONE, ShownDenoiser
 from dlm_core.heads import write_head
 from dlm_core.training.data import LengthBatches, layout
 from dlm_core.training.draws import Batch
 from dlm_core.training.heads import require_texts
 from dlm_core.training.loop import Trainer
-from dlm_core.vocab import Vocab
 
-WRITER = "writer"
-"""Where the head lies in a bundle: `controls/writer`."""
 _NOTHING = 0.12
 """Share of the texts of which nothing is shown: the writer stays a model of the corpus."""
 _GIVEN = 0.2
@@ -43,7 +39,7 @@ class ShownText(list[int]):
 
 
 def read_shown(
-    examples: Sequence[Example], kinds: Mapping[str, type[SupportsShown]], model: Model
+    examples: Sequence[Example], kinds: Mapping[str, type[LearnsShown]], model: Model
 ) -> list[ShownText]:
     """The texts that fit the model and that no kind bars, read by every kind."""
     config, vocab = model.info.config, model.vocab
@@ -67,7 +63,7 @@ def code_ids(texts: Sequence[ShownText]) -> dict[str, int]:
 
 
 def draw_shown(
-    text: ShownText, kinds: Mapping[str, type[SupportsShown]], draws: Random
+    text: ShownText, kinds: Mapping[str, type[LearnsShown]], draws: Random
 ) -> tuple[list[Shown], list[bool]]:
     """What is shown of a text this time: of each kind, and which of its words are known."""
     length = len(text.words)
@@ -90,50 +86,6 @@ def draw_shown(
     return found, known
 
 
-def collate_shown(
-    rows: Sequence[tuple[Sequence[Shown], Sequence[int]]],
-    ids: Mapping[str, int],
-    vocab: Vocab,
-    width: int,
-    offset: int = 0,
-) -> ShownIds:
-    """Codes of a batch as ids.
-
-    Args:
-        rows: for each text what is shown of it, and ids of words that are known, -1 elsewhere.
-        ids: of the codes; a code that is not among them is left out.
-        vocab: the words.
-        width: L.
-        offset: places before the first word.
-    """
-    entries = [_entries(shown, ids, vocab) for shown, _ in rows]
-    most = max(1, *(len(row) for row in entries))
-    beside = torch.tensor([[*row, *[(NONE, -1, 0)] * (most - len(row))] for row in entries])
-    layers = max(1, *(sum(bool(s.places) for s in shown) for shown, _ in rows))
-    places = torch.full((len(rows), width, layers), NONE)
-    given = torch.full((len(rows), width), -1)
-    for row, (shown, known) in enumerate(rows):
-        given[row, offset : offset + len(known)] = torch.tensor(known, dtype=torch.long)
-        for layer, said in enumerate(s.places for s in shown if s.places):
-            found = [ids.get(name, NONE) if name else NONE for name in said]
-            places[row, offset : offset + len(found), layer] = torch.tensor(found)
-    codes, words, order = beside.unbind(-1)
-    return ShownIds(codes, words, order, places, given)
-
-
-def _entries(
-    shown: Sequence[Shown], ids: Mapping[str, int], vocab: Vocab
-) -> list[tuple[int, int, int]]:
-    """(code, word or -1, which word of the code) of one text."""
-    found: list[tuple[int, int, int]] = []
-    for code in (code for one in shown for code in one.whole if code.name in ids):
-        words = code.words[:MOST_WORDS]
-        found += [(ids[code.name], vocab.id(word), k) for k, word in enumerate(words)]
-        if not words:
-            found.append((ids[code.name], -1, 0))
-    return found
-
-
 class WriterTrainer(Trainer):
     """Trains a writer; checkpoints, resumes and reports as `Trainer` does.
 
@@ -151,7 +103,7 @@ class WriterTrainer(Trainer):
         self,
         config: TrainConfig,
         base: Model,
-        kinds: Mapping[str, type[SupportsShown]],
+        kinds: Mapping[str, type[LearnsShown]],
         train: Sequence[ShownText],
         valid: Sequence[ShownText],
         out: Path,
@@ -199,11 +151,9 @@ class WriterTrainer(Trainer):
         """Write the head, with the averaged weights."""
         with self.ema_weights():
             tensors = {
-                f"denoiser.{name}": value for name, value in self.model.denoiser.state_dict().items()
+                f"denoiser.{name}": value
+                for name, value in self.model.denoiser.state_dict().items()
             }
         names = [code for code, _ in sorted(self.ids.items(), key=lambda item: item[1])]
         settings = self.config.model_dump(mode="json", exclude={"model"})
         write_head(self.base, self.bundle, tensors, {"codes": names, "train": settings})
-
-
-__all__ = ["Code", "ShownText", "WriterTrainer", "code_ids", "collate_shown", "read_shown"]

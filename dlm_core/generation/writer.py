@@ -1,0 +1,88 @@
+"""The bundle's writer, and what the controls of a request show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dlm_core.bundle import Model, read_weights
+from dlm_core.control.codes import collate_shown
+from dlm_core.control.compose import Controls
+from dlm_core.control.shown import WRITER, Shown, SupportsShown
+from dlm_core.diffusion.model import DiffusionLM
+from dlm_core.diffusion.shown import ShownIds
+from dlm_core.diffusion.surroundings import loading
+from dlm_core.errors import MissingError
+from dlm_core.heads import belongs, check_digest, fill, read_config
+from dlm_core.vocab import Vocab
+
+
+@dataclass(frozen=True, eq=False)
+class Writer:
+    """The model's denoiser, trained on to write what it is shown.
+
+    Attributes:
+        net: with the words, their vectors and the noise of the model.
+        ids: of the codes it knows.
+        vocab: the model's words.
+    """
+
+    net: DiffusionLM
+    ids: dict[str, int]
+    vocab: Vocab
+
+    def collate(
+        self, rows: Sequence[tuple[Sequence[Shown], Sequence[int]]], width: int, offset: int
+    ) -> ShownIds:
+        """As `collate_shown`."""
+        shown = collate_shown(rows, self.ids, self.vocab, width, offset)
+        return shown.to(self.net.rounding_bias.device)
+
+
+def load_writer(model: Model) -> Writer | None:
+    """The writer of a model, kept with it; None if the bundle has none.
+
+    Raises:
+        MissingError: it is broken, or was trained for another model.
+    """
+    folder = model.info.head_path(WRITER)
+    path = folder / "head.safetensors"
+    if not (folder / "config.json").is_file():
+        return None
+    return model.keep((path, path.stat().st_mtime_ns), lambda: _load(model))
+
+
+@loading()
+def _load(model: Model) -> Writer:
+    folder = model.info.head_path(WRITER)
+    check_digest(model.info, WRITER, folder, model.digest)
+    config = read_config(folder)
+    names = config.get("codes")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise MissingError(f"{folder / 'config.json'} is broken: 'codes' is no list of names")
+    vocab = model.vocab
+    net = DiffusionLM(model.info.config, pad=vocab.pad, unk=vocab.unk, codes=len(names) + 1)
+    weights = read_weights(folder / "head.safetensors", belongs(config))
+    fill(net.denoiser, weights, model.info, WRITER)
+    state = {k: v for k, v in model.net.state_dict().items() if not k.startswith("denoiser.")}
+    net.load_state_dict(state, strict=False)
+    net = net.to(model.device).eval().requires_grad_(False)
+    return Writer(net, {name: k for k, name in enumerate(names, 1)}, vocab)
+
+
+def shown_by(controls: Controls, words: int, writer: Writer) -> list[Shown]:
+    """What the controls of a request show of a text of so many words, as far as it is known."""
+    found = []
+    for term in controls:
+        if isinstance(term.spec, SupportsShown) and not term.negated and term.weight > 0:
+            found.append(term.spec.shown(words))
+    return [shown for shown in found if not writer.ids.keys().isdisjoint(shown.names)]
+
+
+def length_log_probs(writer: Writer, shown: Sequence[Shown]) -> Tensor:
+    """log p(n | what is shown), (max_len + 1,)."""
+    ids = writer.collate([(shown, [])], 1, 0)
+    denoiser = writer.net.denoiser
+    return denoiser.length_log_probs(ids, writer.net.embedding_matrix)[0]  # type: ignore[no-any-return, operator]
