@@ -139,8 +139,7 @@ def train_lm(
     from dlm_core.corpora import read_corpus
     from dlm_core.data_check import hold_out
 
-    readers = load(plugin).corpora
-    data = load_toml(config) if config else {}
+    data, readers = load_toml(config) if config else {}, load(plugin).corpora
     if max_steps is not None:
         data["max_steps"] = max_steps
     _check_beginning(out, resume, new_data, init, force)
@@ -149,7 +148,7 @@ def train_lm(
     saved = Checkpoint.read(out / CHECKPOINT) if resume else None
     tuned = Bundle.load(init) if init is not None else None
     settings = _settings(data, str(config or "defaults"), saved, tuned)
-    _check_stop(stop_after, settings, saved)
+    check_stop(stop_after, settings, saved)
     require_folder(out, "--out")
     texts = [e.text for e in read_corpus(corpus, readers, encoding)]
     told = f"all of {valid}, for validation"
@@ -157,7 +156,7 @@ def train_lm(
         valid_texts = [e.text for e in read_corpus(valid, readers, encoding)]
     else:
         texts, valid_texts, told = hold_out(texts)
-    words = saved.vocabulary if saved else tuned.vocab if tuned else None
+    words = saved.vocabulary if saved else tuned and tuned.vocab
     vocab = _tell_data(texts, settings, words, corpus, told)
 
     from dlm_core.training.loop import Trainer
@@ -171,7 +170,8 @@ def train_lm(
             warn(note)
     elif tuned is not None:
         trainer.start_from(tuned)
-    _run(trainer, stop_after)
+    if run(trainer, stop_after):
+        stderr(f"wrote the bundle {out}")
 
 
 def _check_beginning(
@@ -217,7 +217,8 @@ def _settings(
     return TrainConfig.read({**base, **data, **tables}, where)
 
 
-def _check_stop(stop_after: int | None, settings: TrainConfig, saved: Checkpoint | None) -> None:
+def check_stop(stop_after: int | None, settings: TrainConfig, saved: Checkpoint | None) -> None:
+    """A stop lies between where the run stands and where it ends."""
     from dlm_core.errors import UsageError
 
     if stop_after is None:
@@ -256,8 +257,8 @@ def _tell_data(
     return vocab or Vocab.build(texts, settings.min_count)
 
 
-def _run(trainer: Trainer, stop_after: int | None) -> None:
-    """Train with a bar, and say how it ended."""
+def run(trainer: Trainer, stop_after: int | None) -> bool:
+    """Train with a bar, and say how it ended; True if it is finished."""
     from dlm_core.training.loop import Callbacks
 
     steps = trainer.config.max_steps
@@ -284,8 +285,8 @@ def _run(trainer: Trainer, stop_after: int | None) -> None:
 
         result = trainer.run(Callbacks(on_step, on_eval, on_note), stop_after)
     if result.finished:
-        stderr(f"wrote the bundle {trainer.out}")
-        return
+        return True
     stderr(f"stopped at step {result.step}; continue with --resume")
     if result.step < goal:  # Ctrl-C
         raise typer.Exit(130)
+    return False

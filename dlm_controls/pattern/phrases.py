@@ -15,6 +15,7 @@ from dlm_controls.pattern.language import WordAutomaton, warn
 from dlm_controls.pattern.notation import Choice, Node, Wildcard, Word
 from dlm_controls.spelling import exact, loose, ranks, unknown
 from dlm_core.control.grammar import quoted_items, unquote
+from dlm_core.control.shown import Shown
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
 from dlm_core.errors import shorten
@@ -22,8 +23,10 @@ from dlm_core.text import normal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from random import Random
 
     from dlm_core.bundle import ModelInfo
+    from dlm_core.corpora import Example
 
 MAX_PHRASES = 2_000
 """Of an `avoid`; keywords multiply states and are fewer (`MAX_KEYWORDS`)."""
@@ -110,6 +113,26 @@ class Keyword(_Phrases):
 
     kind: ClassVar[str] = "keyword"
     examples: ClassVar[tuple[str, ...]] = ("keyword:sushi,wine", 'keyword:"family friendly",pub')
+
+    def shown(self, words: int) -> Shown:
+        """A code a phrase, with its words."""
+        from dlm_controls.pattern.shown import code
+
+        return Shown(tuple(map(code, self.phrases)))
+
+    @classmethod
+    def read_shown(cls, examples: Sequence[Example]) -> list[Shown]:
+        """The words of each text that one could ask for."""
+        from dlm_controls.pattern.shown import read
+
+        return read(examples)
+
+    @classmethod
+    def draw_shown(cls, everything: Shown, words: Sequence[str], draws: Random) -> Shown:
+        """A few of its words."""
+        from dlm_controls.pattern.shown import draw
+
+        return draw(everything, words, draws)
 
     def compile(self) -> Automaton:
         """All of them."""

@@ -24,7 +24,7 @@ def code(phrase: str) -> Code:
     return Code(KEYWORD, tuple(phrase.split()))
 
 
-def read_all(examples: Sequence[Example]) -> list[Shown]:
+def read(examples: Sequence[Example]) -> list[Shown]:
     """Every word of a text, once, those that one could ask for first."""
     texts = [example.text.split() for example in examples]
     found = Counter(word for words in texts for word in set(words))

@@ -26,6 +26,8 @@ class PosControl:
     words: WordsGiven
     items: tuple[int, ...]
     gaps: tuple[bool, ...]
+    written: bool = False
+    """The writer is shown the tags, and q is of words that such tags are made of."""
     multilinear: ClassVar[bool] = True
     scope: ClassVar[str] = "position"
 
@@ -45,8 +47,9 @@ class PosControl:
         from dlm_core.control.state import LOG_FLOOR
 
         log_q, labels = state.token_log_probs, self._labels(state)
-        delta: Tensor = self.words(log_q.exp(), codes(labels), state.t, state.lengths)
-        log_q = (log_q + delta).log_softmax(dim=-1).clamp(min=LOG_FLOOR)
+        if not self.written:
+            delta: Tensor = self.words(log_q.exp(), codes(labels), state.t, state.lengths)
+            log_q = (log_q + delta).log_softmax(dim=-1).clamp(min=LOG_FLOOR)
         if float(state.t.min()) > IN_CONTEXT:
             return log_q + self.tagger.lexicon_scores(labels)
         return self._joint(state.with_log_probs(log_q), labels)

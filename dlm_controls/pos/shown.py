@@ -21,7 +21,7 @@ def code(tag: str) -> str:
     return f"pos:{tag}"
 
 
-def read_all(examples: Sequence[Example]) -> list[Shown]:
+def read(examples: Sequence[Example]) -> list[Shown]:
     """The tags of every word, by spaCy."""
     texts = [example.text.split() for example in examples]
     return [Shown(places=tuple(map(code, tags))) for tags in pos_tags(texts)]

@@ -13,12 +13,15 @@ from dlm_controls.pos.control import PosControl
 from dlm_controls.pos.oracle import UPOS, pos_tags, tagger_version
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
+from dlm_core.control.shown import Shown
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
 from dlm_core.errors import did_you_mean
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
+    from random import Random
+
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.corpora import Example
@@ -83,7 +86,33 @@ class Pos(ControlSpec):
         words = load_tag_words(context, self.kind, len(tagger.labels))
         items = [tagger.labels.index(t) if t in tagger.labels else -1 for t in self.tags]
         gaps = [t == GAP for t in self.tags]
-        return PosControl(tagger, words, tuple(items), tuple(gaps))
+        written = self.shown(self.slots).names <= context.shown and sum(gaps) <= 1
+        return PosControl(tagger, words, tuple(items), tuple(gaps), written)
+
+    def shown(self, words: int) -> Shown:
+        """The tag of each word; with several gaps of those before the first and after the last."""
+        from dlm_controls.pos.shown import code
+
+        tags = list(self.tags)
+        if GAP in tags:
+            first, last = tags.index(GAP), len(tags) - 1 - tags[::-1].index(GAP)
+            after = len(tags) - 1 - last
+            tags = [*tags[:first], *[ANY] * max(0, words - first - after), *tags[last + 1 :]]
+        return Shown(places=tuple(None if tag == ANY else code(tag) for tag in tags[:words]))
+
+    @classmethod
+    def read_shown(cls, examples: Sequence[Example]) -> list[Shown]:
+        """The tags of every word."""
+        from dlm_controls.pos.shown import read
+
+        return read(examples)
+
+    @classmethod
+    def draw_shown(cls, everything: Shown, words: Sequence[str], draws: Random) -> Shown:
+        """All tags, some, or none."""
+        from dlm_controls.pos.shown import draw
+
+        return draw(everything, draws)
 
     def verify(self, text: str) -> Verdict:
         """Word-level exact match of spaCy's tags; `score` is the share of words that match.

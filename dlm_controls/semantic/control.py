@@ -55,6 +55,10 @@ class SemanticControl:
     """Phrases that say it, too, but are never put into a text."""
     deniers: tuple[int, ...] = ()
     """Words that make it untrue where they stand up to `_REACH` words before it."""
+    fact: tuple[str, str] = ("", "")
+    """Field and value, as meaning representations spell them."""
+    written: bool = False
+    """The writer is shown the fact: it says it where it fits, and nothing is put anywhere."""
     scope: ClassVar[str] = "sentence"
     multilinear: ClassVar[bool] = True
     """But for overlapping phrases; the gradient is asked for only where the contrary is."""
@@ -99,6 +103,15 @@ class SemanticControl:
         scores = self.scores(state, (*self.phrases, *self.others))
         return log_any(scores.flatten(1).clamp(min=-80.0))
 
+    def faults(self, words: Sequence[str]) -> int:
+        """1 where the fact is not said, denied or contradicted; only the writer's are mended."""
+        from dlm_controls.semantic.oracle import judge
+
+        if not self.written:
+            return 0
+        found = judge(words, *self.fact)
+        return int(not (found.value and found.right_field and found.consistent))
+
     def tilt(self, state: State) -> Tensor:
         """Draw phrase and place from their posterior, and put the phrase there.
 
@@ -110,6 +123,8 @@ class SemanticControl:
         from dlm_core.control.state import LOG_FLOOR
 
         log_q = state.token_log_probs
+        if self.written:
+            return log_q
         scores = self.scores(state, self.phrases)  # (B, R, L)
         gumbel = state.gumbel(self.name, len(self.phrases), self.places)[..., : scores.shape[-1]]
         best = (scores + gumbel).flatten(1).argmax(-1)  # (B,)

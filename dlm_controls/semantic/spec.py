@@ -251,6 +251,8 @@ class Semantic(ControlSpec):
                 if w in context.vocab
                 and (self.mr_field, self.mr_value) == ("familyFriendly", "yes")
             ),
+            (self.mr_field, self.mr_value),
+            self.shown(1).names <= context.shown,
         )
 
     def verify(self, text: str) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -79,6 +79,15 @@ class SupportsLengths(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsFaults(Protocol):
+    """A control that can tell, by rules of its own, what is wrong with a finished draft."""
+
+    def faults(self, words: Sequence[str]) -> int:
+        """How much is wrong; 0 lets the draft stand, more has it corrected."""
+        ...
+
+
 @dataclass(frozen=True)
 class FunctionControl:
     """A control from a function of the state.
@@ -128,6 +137,8 @@ class BuildContext:
     """What `ControlSpec.build` gets, the same for all controls of a request."""
 
     model: Model
+    shown: frozenset[str] = frozenset()
+    """Names of the codes that the writer of these texts knows; none where no writer does."""
     _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

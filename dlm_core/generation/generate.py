@@ -32,6 +32,7 @@ from dlm_core.generation.arguments import (
     selector_of,
     whole,
 )
+from dlm_core.generation.correct import correct
 from dlm_core.generation.prepare import Prepared, Request, is_free, prepare
 from dlm_core.generation.signature import helpers, signature
 from dlm_core.generation.walk import Sample, Walk, to_end
@@ -170,8 +171,15 @@ class _Run:
         self, batch: Sequence[Sample], progress: Progress | None
     ) -> list[tuple[int, Result]]:
         """Walk one batch, and judge its texts."""
-        walk = Walk(self.model, self.prepared, batch, self.sampling, self.guidance, self.on_step)
+
+        def walks(some: Sequence[Sample], stream: str) -> Walk:
+            made = self.model, self.prepared, some, self.sampling, self.guidance
+            return Walk(*made, self.on_step, stream)
+
+        walk = walks(batch, "sampler")
         words = walk.run(progress)
+        rounds = self.sampling.corrections
+        words = correct(walk, self.prepared, batch, words, rounds, walks)
         log_probs = walk.final_log_probs(words)
         drafts = list(zip(*walk.drafts, strict=True))
         return [

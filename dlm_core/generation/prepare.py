@@ -89,7 +89,10 @@ def prepare(
         PluginError: they raised something else.
     """
     lengths = request.controls.check(model.info)
-    context = BuildContext(model)
+    writer = load_writer(model) if guidance.writer else None
+    if writer is not None and not shown_by(request.controls, model.info.max_words, writer):
+        writer = None
+    context = BuildContext(model, frozenset() if writer is None else frozenset(writer.ids))
     guards = tuple(_build(term, context, plugins) for term in request.controls)
     joint = tuple(
         next((g for t, g in zip(request.controls, guards, strict=True) if t is term), None)
@@ -102,9 +105,6 @@ def prepare(
             f"controls '{rounding[0]}' and '{rounding[1]}' both choose the final words",
             "only controls that merge can be guaranteed together: drop one",
         )
-    writer = load_writer(model) if guidance.writer else None
-    if writer is not None and not shown_by(request.controls, model.info.max_words, writer):
-        writer = None
     weights = _length_weights(model, request.controls, lengths, joint, writer)
     return Prepared(request, guards, lengths, joint, weights, writer)
 

@@ -68,6 +68,7 @@ class Walk:
         sampling: SamplingConfig,
         guidance: GuidanceConfig,
         on_step: StepCallback | None,
+        stream: str = "sampler",
     ) -> None:
         self.model, self.net = model, model.net
         self.sampling, self.guidance = sampling, guidance
@@ -75,7 +76,7 @@ class Walk:
         device = model.device
         self.seeds = tuple(s.seed for s in batch)
         self.words = torch.tensor([s.words for s in batch], device=device)  # (B,)
-        self.noise = PerSampleNoise(self.seeds, device=device)
+        self.noise = PerSampleNoise(self.seeds, stream, device)
         config = self.net.config
         self.padded = config.length_mode == "padded"
         self.offset = 1 if self.padded else 0
@@ -241,13 +242,28 @@ class Walk:
         )
 
     @torch.no_grad()
-    def run(self, progress: Progress | None = None) -> Tensor:
-        """Word ids (B, longest) of the finished texts."""
-        sampling = self.sampling
+    def run(
+        self, progress: Progress | None = None, start: tuple[Tensor, float] | None = None
+    ) -> Tensor:
+        """Word ids (B, longest) of the finished texts.
+
+        Args:
+            progress: called after each step.
+            start: words (B, longest) to noise and the time to begin at, instead of pure noise.
+        """
+        sampling, schedule = self.sampling, self.net.schedule
+        times = schedule.timesteps(sampling.steps, sampling.spacing, sampling.time_power)
+        x = self._randn()
+        if start is not None:
+            canvas = self.fixed.clamp(min=0)
+            self._window(canvas)[:] = start[0]
+            times = times[times <= start[1]]
+            t = times[:1].to(x).expand(len(x))
+            x = schedule.q_sample(self.net.embed(canvas), t, x)
         ddim(
             self._denoise,
-            self._randn(),
-            self.net.schedule.timesteps(sampling.steps, sampling.spacing, sampling.time_power),
+            x,
+            times,
             self.net.schedule,
             self._randn,
             1.0 if sampling.sampler == "ancestral" else sampling.eta,

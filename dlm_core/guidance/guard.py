@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -15,6 +15,7 @@ from dlm_core.control.probability import log1mexp
 from dlm_core.control.protocol import (
     Contrary,
     Control,
+    SupportsFaults,
     SupportsFixed,
     SupportsLengths,
     SupportsRounding,
@@ -136,6 +137,12 @@ class Guard:
             if bool((ratios.isnan() | (ratios == torch.inf)).any()):
                 raise WrongReturnError("NaN or infinity", "logarithms")
         return self.weight * ratios[:count]
+
+    def faults(self, words: Sequence[str]) -> int:
+        """`control.faults`, checked."""
+        assert isinstance(self.control, SupportsFaults)
+        with plugin_errors(self._name, "faults"):
+            return expect(self.control.faults(words), int, "how many")
 
     @property
     def scope(self) -> object:

@@ -24,6 +24,16 @@ from dlm_core.training.draws import Batch
 from dlm_core.training.heads import require_texts
 from dlm_core.training.loop import Trainer
 
+SETTINGS: dict[str, Any] = {
+    "max_steps": 6_000,
+    "lr": 8e-4,
+    "time_power": 0.45,
+    "self_conditioning_rate": 0.6,
+    "rollout_rate": 0.7,
+    "hint_rate": 0.25,
+    "seed": 5,
+}
+"""What `TrainConfig` is where nothing else is said."""
 _NOTHING = 0.12
 """Share of the texts of which nothing is shown: the writer stays a model of the corpus."""
 _GIVEN = 0.2
