@@ -145,6 +145,8 @@ class ModelInfo:
         if self.embedded:
             first, model = command("models", "copy", model, f"my-{model}") + "; ", f"my-{model}"
         data = ["--corpus", "READER:PATH"]
+        if kind == "writer":  # of the bundle, and of no control alone
+            return first + command("train", "writer", "--model", model, *data)
         if name is not None:
             data = ["--data", "labelled.jsonl", "--name", name]
         return first + command("train", "control", kind, "--model", model, *data)

@@ -156,7 +156,7 @@ def train_lm(
         valid_texts = [e.text for e in read_corpus(valid, readers, encoding)]
     else:
         texts, valid_texts, told = hold_out(texts)
-    words = saved.vocabulary if saved else tuned and tuned.vocab
+    words = saved.vocabulary if saved else tuned.vocab if tuned else None
     vocab = _tell_data(texts, settings, words, corpus, told)
 
     from dlm_core.training.loop import Trainer

@@ -160,10 +160,7 @@ class WriterTrainer(Trainer):
     def export(self) -> None:
         """Write the head, with the averaged weights."""
         with self.ema_weights():
-            tensors = {
-                f"denoiser.{name}": value
-                for name, value in self.model.denoiser.state_dict().items()
-            }
+            tensors = {k: v.clone() for k, v in self.model.denoiser.state_dict().items()}
         names = [code for code, _ in sorted(self.ids.items(), key=lambda item: item[1])]
         settings = self.config.model_dump(mode="json", exclude={"model"})
         write_head(self.base, self.bundle, tensors, {"codes": names, "train": settings})
