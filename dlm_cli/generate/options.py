@@ -212,6 +212,23 @@ FedBack = Annotated[
         rich_help_panel="Sampling",
     ),
 ]
+Corrections = Annotated[
+    int,
+    typer.Option(
+        metavar="INT",
+        help="How often a text that its controls find faults in is noised again and redone.",
+        rich_help_panel="Sampling",
+    ),
+]
+Writer = Annotated[
+    bool,
+    typer.Option(
+        "--writer/--no-writer",
+        metavar="",
+        help="Show controls to the bundle's writer, where it has one.",
+        rich_help_panel="Guidance",
+    ),
+]
 Guidance = Annotated[
     Literal["posterior", "paper", "both"],
     typer.Option(

@@ -68,6 +68,8 @@ class Guard:
         log_q = state.token_log_probs
         if isinstance(self.control, SupportsTilt):
             tilted = self._call(self.control.tilt, state)
+            if tilted is log_q:  # nothing to do
+                return log_q
             self._check(tilted, tuple(log_q.shape), "tilt", state)
             tilted = tilted.to(log_q.device)
         else:
