@@ -1,1 +1,1 @@
-"""Nets that several controls share: the writer and the tagger."""
+"""Nets that several controls share: the tagger, and words given tags or trees."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dlm_controls.heads.tagger import WordTagger
-    from dlm_controls.heads.writer import WordsGiven
+    from dlm_controls.heads.words_given import WordsGiven
     from dlm_core.control.state import State
 
 IN_CONTEXT = 0.5

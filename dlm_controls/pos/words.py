@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dlm_controls.heads.writer import NOTHING_SHOWN, WordsGiven, WordsTraining
+from dlm_controls.heads.words_given import NOTHING_SHOWN, WordsGiven, WordsTraining
 from dlm_core.bundle import read_weights, write_weights
 from dlm_core.diffusion.surroundings import loading
 from dlm_core.errors import MissingError

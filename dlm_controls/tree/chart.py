@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlm_controls.heads.writer import NOTHING_SHOWN, WordsGiven
+from dlm_controls.heads.words_given import NOTHING_SHOWN, WordsGiven
 from dlm_controls.tree.bracketing import ROOTS, Bracket
 from dlm_controls.tree.labels import HEAD
 from dlm_core.control.protocol import BuildContext

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlm_controls.heads.writer import IGNORED, Seen, WordsTraining
+from dlm_controls.heads.words_given import IGNORED, Seen, WordsTraining
 from dlm_controls.tree.bracketing import ROOTS, Bracket, ParseTree
 from dlm_controls.tree.chart import NOTHING, Head, new_head
 from dlm_core.heads import write_head

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dlm_controls.heads.tagger import WordTagger
-from dlm_controls.heads.writer import WordsGiven
+from dlm_controls.heads.words_given import WordsGiven
 from dlm_controls.pos.align import align
 from dlm_controls.pos.control import PosControl
 from dlm_controls.pos.spec import Pos

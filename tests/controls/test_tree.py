@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dlm_controls.heads.writer import NOTHING_SHOWN, WordsGiven
+from dlm_controls.heads.words_given import NOTHING_SHOWN, WordsGiven
 from dlm_controls.pos.spec import Pos
 from dlm_controls.tree.bracketing import Bracket, ParseTree, read_tree
 from dlm_controls.tree.chart import (

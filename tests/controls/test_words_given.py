@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from dlm_controls.heads.writer import IGNORED, NOTHING_SHOWN, WordsGiven, WordsTraining
+from dlm_controls.heads.words_given import IGNORED, NOTHING_SHOWN, WordsGiven, WordsTraining
 from dlm_controls.pos.words import _hidden, codes, load_tag_words, train_tag_words
 from dlm_core.bundle import Model
 from dlm_core.control.protocol import BuildContext
