@@ -11,6 +11,7 @@ from dlm_controls.pattern.phrases import Avoid, Keyword
 from dlm_controls.pattern.spec import Pattern
 from dlm_controls.pos.spec import Pos
 from dlm_controls.selectors import MBR, ByControl, ByLM, First
+from dlm_controls.semantic.mr import MR
 from dlm_controls.semantic.spec import Semantic
 from dlm_controls.tree.span import Span
 from dlm_controls.tree.spec import Tree
@@ -22,7 +23,7 @@ from dlm_core.selection import SelectorSpec
 @hookimpl
 def dlm_register_controls(register: Callable[[type[ControlSpec]], None]) -> None:
     """Register all kinds of controls."""
-    for spec in (Semantic, Pos, Tree, Span, Classify, Pattern, Keyword, Avoid, Length, Infill):
+    for spec in (Semantic, MR, Pos, Tree, Span, Classify, Pattern, Keyword, Avoid, Length, Infill):
         register(spec)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, ClassVar
+
+from dlm_controls.semantic.places import replace
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dlm_controls.heads.tagger import WordTagger
+    from dlm_core.control.protocol import Control
     from dlm_core.control.state import State
     from dlm_core.vocab import Vocab
 
@@ -59,6 +62,8 @@ class SemanticControl:
     """Field and value, as meaning representations spell them."""
     written: bool = False
     """The writer is shown the fact: it says it where it fits, and nothing is put anywhere."""
+    foreign: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """Words that stand in for a place the corpus never saw, and its own."""
     scope: ClassVar[str] = "sentence"
     multilinear: ClassVar[bool] = True
     """But for overlapping phrases; the gradient is asked for only where the contrary is."""
@@ -112,6 +117,10 @@ class SemanticControl:
         found = judge(words, *self.fact)
         return int(not (found.value and found.right_field and found.consistent))
 
+    def respell(self, words: Sequence[str]) -> list[str]:
+        """The words with a foreign place where its stand-in is."""
+        return list(words) if self.foreign is None else replace(words, *self.foreign)
+
     def tilt(self, state: State) -> Tensor:
         """Draw phrase and place from their posterior, and put the phrase there.
 
@@ -137,3 +146,39 @@ class SemanticControl:
                 out[row, j + k] = LOG_FLOOR
                 out[row, j + k, word] = 0.0
         return torch.log_softmax(out, dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class FactsControl:
+    """Several facts as one control: p(c | x_t) is taken as the product of theirs."""
+
+    parts: tuple[Control, ...]
+    find: Callable[[Sequence[str]], int]
+    """Counts what is wrong with a draft."""
+    scope: ClassVar[str] = "sentence"
+
+    def log_prob(self, state: State) -> Tensor:
+        """(B,)."""
+        import torch
+
+        return torch.stack([part.log_prob(state) for part in self.parts]).sum(0)
+
+    def tilt(self, state: State) -> Tensor:
+        """Each fact in turn, given those before it."""
+        for part in self.parts:
+            assert isinstance(part, SemanticControl)
+            tilted = part.tilt(state)
+            if tilted is not state.token_log_probs:
+                state = state.with_log_probs(tilted)
+        return state.token_log_probs
+
+    def faults(self, words: Sequence[str]) -> int:
+        """As `find` counts them."""
+        return self.find(words)
+
+    def respell(self, words: Sequence[str]) -> list[str]:
+        """Each fact's own words in turn."""
+        for part in self.parts:
+            assert isinstance(part, SemanticControl)
+            words = part.respell(words)
+        return list(words)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import model_validator
 
 from dlm_controls.pattern.automaton import TooManyStatesError
-from dlm_controls.pattern.language import WordAutomaton
+from dlm_controls.pattern.language import WordAutomaton, warn
 from dlm_controls.semantic import oracle, reader, tables
 from dlm_controls.semantic.control import Phrase, SemanticControl, other_case
+from dlm_controls.semantic.places import OPEN_FIELDS, as_known, stand_in, unknown
 from dlm_controls.semantic.wording import wordings
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.grammar import unquote
@@ -77,7 +78,7 @@ class Semantic(ControlSpec):
                 f"field '{self.field}' has no value",
                 f"for example {', '.join(tables.VALUES[field][:4])}",
             )
-        if reader.canonical_value(field, self.value) is None:
+        if reader.canonical_value(field, self.value) is None and field not in OPEN_FIELDS:
             raise SpecValueError(
                 f"unknown {self.field} '{self.value}'",
                 did_you_mean(self.value, tables.VALUES[field]),
@@ -118,10 +119,25 @@ class Semantic(ControlSpec):
 
     @property
     def mr_value(self) -> str:
-        """The value's spelling in the E2E meaning representations."""
+        """The value's spelling in the E2E meaning representations, or what stands in for it."""
         value = reader.canonical_value(self.mr_field, self.value)
-        assert value is not None
-        return value
+        return value or stand_in(self.mr_field, self.said)
+
+    @property
+    def said(self) -> str:
+        """The value as a text has it: that of the corpus, or an unknown place as it was typed."""
+        value = reader.canonical_value(self.mr_field, self.value)
+        return value or " ".join(self.value.split())
+
+    @property
+    def _foreign(self) -> bool:
+        return unknown(self.mr_field, self.value)
+
+    def known_words(self, words: Sequence[str]) -> list[str]:
+        """The words of a text with the stand-in for a place that the corpus never saw."""
+        if not self._foreign:
+            return list(words)
+        return as_known(self.mr_field, self.said, words)
 
     def phrases(self, info: ModelInfo) -> list[tuple[str, ...]]:
         """Phrases that say it; the value alone ("low") only where no longer one says the field too.
@@ -147,7 +163,14 @@ class Semantic(ControlSpec):
         return chosen[:_MAX_PHRASES]
 
     def check(self, info: ModelInfo) -> None:
-        """The model must know the words of some phrase."""
+        """The model must know the words of some phrase; a place it never saw is told."""
+        if self._foreign:
+            near = did_you_mean(self.value, tables.VALUES[self.mr_field])
+            warn(
+                f"control '{self.kind}', field '{self.field}': the model never saw "
+                f"'{self.said}'; it writes of another place, and your words stand in the text"
+                + (f" ({near})" if near else "")
+            )
         if not self.phrases(info):
             values = [
                 v
@@ -174,7 +197,7 @@ class Semantic(ControlSpec):
     def excludes(self, other: ControlSpec, info: ModelInfo) -> str | None:
         """Another value of the field, the same place as neighbour, or words without a phrase."""
         if isinstance(other, Semantic):
-            mine, others = (self.mr_field, self.mr_value), (other.mr_field, other.mr_value)
+            mine, others = (self.mr_field, self.said), (other.mr_field, other.said)
             if {mine[0], others[0]} == {"name", "near"} and mine[1] == others[1]:
                 return f"'{mine[1]}' is not near itself"
             if mine[0] == others[0] and oracle.exclude(mine[0], mine[1], others[1]):
@@ -190,7 +213,7 @@ class Semantic(ControlSpec):
     def implied_by(self, other: ControlSpec, info: ModelInfo) -> str | None:
         """The same fact however it is spelt, or words that hold the value's own."""
         if isinstance(other, Semantic):
-            same = (self.mr_field, self.mr_value) == (other.mr_field, other.mr_value)
+            same = (self.mr_field, self.said) == (other.mr_field, other.said)
             return "one is the contrary of the other" if same else None
         # what says "yes" of a yes/no field can stand behind a "not"
         if isinstance(other, WordAutomaton) and self.mr_field != "familyFriendly":
@@ -253,11 +276,12 @@ class Semantic(ControlSpec):
             ),
             (self.mr_field, self.mr_value),
             self.shown(1).names <= context.shown,
+            (tuple(self.mr_value.split()), tuple(self.said.split())) if self._foreign else None,
         )
 
     def verify(self, text: str) -> Verdict:
         """The value's words occur (the paper's measure), say this field, and nothing denies it."""
-        found = oracle.judge(text.split(), self.mr_field, self.mr_value)
+        found = oracle.judge(self.known_words(text.split()), self.mr_field, self.mr_value)
         parts = {
             "value": found.value,
             "right_field": found.right_field,

@@ -88,6 +88,15 @@ class SupportsFaults(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsSpelling(Protocol):
+    """A control for words that the model lacks: others stand for them until the text is done."""
+
+    def respell(self, words: Sequence[str]) -> list[str]:
+        """The finished words as they are to be read."""
+        ...
+
+
 @dataclass(frozen=True)
 class FunctionControl:
     """A control from a function of the state.

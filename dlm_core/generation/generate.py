@@ -193,6 +193,8 @@ class _Run:
         owner = self.prepared[sample.owner]
         controls = owner.request.controls
         tokens = self.model.vocab.tokens(to_end(words[: sample.words], self.model))
+        for guard in owner.guards:
+            tokens = guard.respell(tokens)
         text = " ".join(tokens)
         reports = []
         for term, guard, log_prob in zip(controls.terms, owner.guards, log_probs, strict=True):

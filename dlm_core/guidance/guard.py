@@ -19,6 +19,7 @@ from dlm_core.control.protocol import (
     SupportsFixed,
     SupportsLengths,
     SupportsRounding,
+    SupportsSpelling,
     SupportsTilt,
 )
 from dlm_core.control.state import LOG_FLOOR, State
@@ -145,6 +146,16 @@ class Guard:
         assert isinstance(self.control, SupportsFaults)
         with plugin_errors(self._name, "faults"):
             return expect(self.control.faults(words), int, "how many")
+
+    def respell(self, words: list[str]) -> list[str]:
+        """`control.respell`, checked; as they are where it has none."""
+        if not isinstance(self.control, SupportsSpelling):
+            return words
+        with plugin_errors(self._name, "respell"):
+            found = expect(self.control.respell(words), list, "a list of words")
+            if not all(isinstance(word, str) and word.split() == [word] for word in found):
+                raise WrongReturnError(f"{found!r}"[:80], "words")
+        return found
 
     @property
     def scope(self) -> object:
