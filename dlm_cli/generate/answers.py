@@ -19,6 +19,7 @@ from dlm_cli.requests.item import Item, make_item
 from dlm_cli.requests.lines import Line, Reader, chunks, count_lines, rows
 from dlm_cli.requests.recipes import Recipe
 from dlm_cli.requests.resume import Written
+from dlm_cli.requests.tables import from_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +52,8 @@ class Answers:
         """
         utf8_stdout()
         reader = self._reader(None)
-        with open_lines(self.name, "option '--requests'") as lines:
+        with open_lines(self.name, "option '--requests'") as opened:
+            lines = from_table(self.name, opened)
             if not device:
                 good = sum(1 for _ in reader.items(lines))
                 stderr(f"{good} requests are well formed{_others(reader)}")
