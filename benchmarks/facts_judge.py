@@ -38,6 +38,7 @@ from facts_words import (
     NEGATION,
     NUMBERS,
     ONLY_RATING,
+    OWN_VALUE,
     OWNED,
     PATTERNS,
     QUALITY,
@@ -299,6 +300,10 @@ def _nouns(plain: str, heads: list[re.Match[str]], i: int) -> list[str]:
         between = plain[at : m.start()]
         near = len(between.split()) <= 3
         if str(m.lastgroup) in QUALITY or not near or re.search(r"[,;:]|\bbut\b|\bwith\b", between):
+            break
+        if m[0] in ("rated", "ranked", "reviewed") and between.strip(" -") not in ("", "customer"):
+            break  # "a moderate pub rated ..." does not rate it moderate
+        if out and OWN_VALUE.match(plain[m.end() :]):
             break
         if out and not re.fullmatch(r"[ -]*(?:range)? ?(?:and )?(?:customer )?", between):
             break

@@ -151,6 +151,11 @@ LINKS = re.compile(
     r"|from|considered|as"
     r"|remains?|seems?|tends?|to|only|just|side|overall|generally|per|ratings?|\w+ly)\b)*"
 )
+# A second noun with a value of its own does not share the first one's quality.
+OWN_VALUE = re.compile(
+    r"(?:[ -](?:range|point)s?)? ?"
+    r"(?:(?:is|are|of|from|between|less|more|under|over|below|above|at)\b|:|£)"
+)
 DENIED = re.compile(
     r"(?:\bnot|n't)(?: (?:have|got|get|so|very|that|too|been|a|the|particularly|receive"
     r"|offer))* $"

@@ -102,7 +102,8 @@ def requests_of(bench: Bench, targets: Sequence[Target]) -> tuple[list[Target], 
     kept, requests = [], []
     for i, target in enumerate(targets):
         try:
-            request = Request(target.asked, bench.texts, 0 if bench.same_seeds else i * bench.texts)
+            asked = target.asked() if callable(target.asked) else target.asked
+            request = Request(asked, bench.texts, 0 if bench.same_seeds else i * bench.texts)
             for term in request.controls.terms:
                 term.spec.check(bench.model.info)
         except DLMError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Target:
     """What one request asks, and what its texts are measured by.
 
     Attributes:
-        asked: controls as `Request` takes them.
+        asked: controls as `Request` takes them, or a function that makes them (it may refuse).
         facts: that the independent judge looks for.
         references: texts whose nats are the measure.
         judged: controls whose own verdict decides, beside the facts.
@@ -81,7 +81,7 @@ def mr_string(chosen: Mapping[str, str]) -> str:
 def whole(rows: Sequence[Meaning], way: str) -> list[Target]:
     """Every fact of an MR: as one `mr` control or one `semantic` a fact."""
     ask: Callable[[Mapping[str, str]], Any] = mr_string if way == "mr" else semantic
-    return [Target(ask(m.facts), m.facts, m.references) for m in rows]
+    return [Target(partial(ask, m.facts), m.facts, m.references) for m in rows]
 
 
 def some_facts(rows: Sequence[Meaning], count: int, seed: int) -> list[Target]:

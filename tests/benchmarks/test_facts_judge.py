@@ -46,6 +46,8 @@ def judge() -> FactsJudge:
         ("The price is high and the rating is average .", {(PRICE, "high"), (RATING, "average")}),
         ("It is highly rated with moderate prices .", {(RATING, "high"), (PRICE, "moderate")}),
         ("low price and customer rating", {(PRICE, "cheap"), (RATING, "low")}),
+        ("low rating and price range of £ 20 - 25", {(RATING, "low"), (PRICE, "£ 20 - 25")}),
+        ("a moderate place rated 1 out of 5", {(RATING, "1 out of 5")}),
         ("It is rated five out of five .", {(RATING, "5 out of 5")}),
         ("a one star restaurant", {(RATING, "1 out of 5"), ("eatType", "restaurant")}),
         ("an average customer rating of 1 out of 5", {(RATING, "1 out of 5")}),
