@@ -131,9 +131,11 @@ class ShownDenoiser(Denoiser):
         used = shown.codes != NONE
         most = int(used.sum(-1).max())
         codes, words, order = (part[:, :most] for part in shown[:3])
-        beside = self.codes(codes) + (
-            self.words(F.embedding(words.clamp(min=0), embedding)) + self.order(order)
-        ) * (words >= 0)[..., None]  # (B, S, H)
+        beside = (
+            self.codes(codes)
+            + (self.words(F.embedding(words.clamp(min=0), embedding)) + self.order(order))
+            * (words >= 0)[..., None]
+        )  # (B, S, H)
         h = torch.cat([h, beside.to(h.dtype)], dim=1)
         mask = torch.cat([left < lengths[:, None], used[:, :most]], dim=1)
         modulation = self.time(sinusoid(t, self.hidden)).view(len(t), 6, self.hidden)

@@ -199,7 +199,8 @@ class WriterTrainer(Trainer):
         """Write the head, with the averaged weights."""
         with self.ema_weights():
             tensors = {
-                f"denoiser.{name}": value for name, value in self.model.denoiser.state_dict().items()
+                f"denoiser.{name}": value
+                for name, value in self.model.denoiser.state_dict().items()
             }
         names = [code for code, _ in sorted(self.ids.items(), key=lambda item: item[1])]
         settings = self.config.model_dump(mode="json", exclude={"model"})
