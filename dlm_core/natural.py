@@ -8,7 +8,7 @@ cutting gives them back, so that nothing is lost on the way. Light: imports no t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 
 _OPEN = re.compile(r"[(\[{\"“‘£$€]|'(?=\w.*')")
 _CLOSE = re.compile(r"(?:\.+|[,;:!?)\]}\"”’%]|(?<=[^\W_])')$")
@@ -23,7 +23,7 @@ _BETWEEN = ("-", "‐", "‑", "–", "/")
 _QUOTES = ('"', "'")
 
 
-def tokenise(text: str, known: Collection[str] = ()) -> list[str]:
+def tokenise(text: str, known: Container[str] = ()) -> list[str]:
     """The tokens of a text; tokens stay as they are.
 
     Args:
@@ -33,7 +33,7 @@ def tokenise(text: str, known: Collection[str] = ()) -> list[str]:
     return [token for word in text.split() for token in _cut(word, known)]
 
 
-def _cut(word: str, known: Collection[str] = ()) -> list[str]:
+def _cut(word: str, known: Container[str] = ()) -> list[str]:
     """The tokens of what stands between two blanks."""
     before: list[str] = []
     after: list[str] = []
@@ -51,7 +51,7 @@ def _cut(word: str, known: Collection[str] = ()) -> list[str]:
     return [*before, *_cut_inside(word, known), *reversed(after)]
 
 
-def _cut_inside(word: str, known: Collection[str]) -> list[str]:
+def _cut_inside(word: str, known: Container[str]) -> list[str]:
     """A word without marks around it, at hyphens, money signs and before a clitic."""
     if word in known:
         return [word]

@@ -9,7 +9,32 @@ from hypothesis import strategies as st
 from dlm_core.natural import detokenise, tokenise
 
 WORDS = st.sampled_from(
-    "The Mill pub family friendly - £ 20 25 . , ! 's 't It isn ' \" ( ) 20- St. ... Café".split()
+    [
+        "The",
+        "Mill",
+        "pub",
+        "family",
+        "friendly",
+        "-",
+        "£",
+        "20",
+        "25",
+        ".",
+        ",",
+        "!",
+        "'s",
+        "'t",
+        "It",
+        "isn",
+        "'",
+        '"',
+        "(",
+        ")",
+        "20-",
+        "St.",
+        "...",
+        "Café",
+    ]
 )
 
 
@@ -29,9 +54,12 @@ def test_known_texts(tokens, text):
 
 
 def test_a_word_of_the_vocabulary_stays():
-    assert (
-        tokenise("a family-friendly pub.", {"family-friendly"}) == "a family-friendly pub .".split()
-    )
+    assert tokenise("a family-friendly pub.", {"family-friendly"}) == [
+        "a",
+        "family-friendly",
+        "pub",
+        ".",
+    ]
 
 
 @given(st.lists(WORDS))
