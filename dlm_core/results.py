@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from dlm_core.control.verdict import Verdict
-from dlm_core.text import plain
+from dlm_core.natural import detokenise
 
 
 class ControlReport(BaseModel):
@@ -48,9 +48,15 @@ class Result(BaseModel):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def plain(self) -> str:
+    def natural(self) -> str:
         """The text as one writes it, without the blanks around its marks."""
-        return plain(self.text)
+        return detokenise(self.text)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def plain(self) -> str:
+        """The same as `natural`, by its former name."""
+        return self.natural
 
     @property
     def verdicts(self) -> dict[str, bool | None]:

@@ -12,7 +12,6 @@ import io
 import json
 import lzma
 import math
-import re
 import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
@@ -36,9 +35,6 @@ _NO_TEXT = (
     (b"PAR1", "a Parquet file", "save its texts as JSON lines: pandas' to_json(lines=True)"),
     (b"%PDF", "a PDF", "save its text, a sentence a line"),
 )
-_CLOSING = re.compile(r" ([.,;:!?]+|[%)\]}]|n't|'(?:s|t|re|ll|ve|d|m)?)(?= |$)")
-_OPENING = re.compile(r"((?:^|(?<= ))[£$€(\[{]) ")
-_HYPHEN = re.compile(r"(?<=\w) - (?=\w)|(?<=\d)- (?=\d)")
 BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError)
 """What reading a damaged compressed file raises; all but a UnicodeDecodeError."""
 
@@ -66,17 +62,6 @@ def normal_all(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(normal_all, value)) if type(value) in (list, tuple) else value
     return value
-
-
-def plain(text: str) -> str:
-    """A tokenised text as one writes it: `The Mill is family - friendly .` has no such blanks.
-
-    Marks join the word they belong to, by English rules; words and capitals stay as they are. A
-    dash between two words is taken for a hyphen, which it mostly is in a tokenised text.
-    """
-    text = _CLOSING.sub(r"\1", text)
-    text = _OPENING.sub(r"\1", text)
-    return _HYPHEN.sub("-", text)
 
 
 def open_bytes(path: Path) -> BinaryIO:

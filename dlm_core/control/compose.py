@@ -18,6 +18,7 @@ from dlm_core.control.spec import Spec
 from dlm_core.control.verdict import Verdict
 from dlm_core.control.weight import checked_weight, control_name, usual_weight
 from dlm_core.errors import SpecError, UnsatisfiableError, UsageError
+from dlm_core.natural import tokenise
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
@@ -190,12 +191,13 @@ class Term:
         return wanted
 
     def verify(self, text: str, info: ModelInfo) -> Verdict:
-        """Judge a text of the model `info`, for the contrary if that is asked."""
+        """Judge a text, in tokens of the model `info` or as one writes it, for the contrary if that is asked."""
         with self.named_errors("bind"):
             spec = expect(self.spec.bind(info), ControlSpec, "a ControlSpec")
         with self.named_errors("verify"):
             judge = spec.verify_not if self.negated else spec.verify
-            verdict = expect(judge(normal(text)), Verdict, "a Verdict")
+            tokens = " ".join(tokenise(normal(text), info.vocab))
+            verdict = expect(judge(tokens), Verdict, "a Verdict")
             if fault := verdict.fault:
                 raise WrongReturnError(*fault)
         return verdict
