@@ -1,4 +1,4 @@
-"""Text as one writes it, and the tokens of a corpus: the one place that turns either into the other.
+"""Text as one writes it, and the tokens of a corpus: one place turns either into the other.
 
 `The Mill is family-friendly.` has the tokens `The Mill is family - friendly .` Each word between
 blanks is cut by itself, so a token stays one wherever it stands; and tokens are joined only where

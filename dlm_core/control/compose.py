@@ -191,7 +191,7 @@ class Term:
         return wanted
 
     def verify(self, text: str, info: ModelInfo) -> Verdict:
-        """Judge a text, in tokens of the model `info` or as one writes it, for the contrary if that is asked."""
+        """Judge a text, natural or in tokens of the model, for the contrary if that is asked."""
         with self.named_errors("bind"):
             spec = expect(self.spec.bind(info), ControlSpec, "a ControlSpec")
         with self.named_errors("verify"):
