@@ -74,11 +74,16 @@ def detokenise(tokens: str | Sequence[str]) -> str:
         end = start + 1
         while end < len(words) and glued[end]:
             end += 1
-        while end > start + 1 and _cut("".join(words[start:end])) != words[start:end]:
+        while end > start + 1 and not _joins(words[start:end]):
             end -= 1
         text.append("".join(words[start:end]))
         start = end
     return " ".join(text)
+
+
+def _joins(words: Sequence[str]) -> bool:
+    """Does cutting what they join to give them back? `do n't` is joined though it does not."""
+    return words[-1] in ("n't", "n’t") or _cut("".join(words)) == words
 
 
 def _glued(words: Sequence[str]) -> list[bool]:

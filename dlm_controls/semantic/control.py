@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dlm_core.vocab import Vocab
 
 _MAX_CASES = 8
+SETTLED = 0.6
+"""At more noise than this there is no sentence yet in which a phrase could find its place."""
 _REACH = 5  # words before a phrase in which a "not" denies it
 
 
@@ -31,6 +33,19 @@ def other_case(phrases: Sequence[Phrase], vocab: Vocab) -> Iterator[Phrase]:
         for ids in islice(product(*choices), _MAX_CASES):
             if ids != phrase.ids:
                 yield Phrase(ids, phrase.value)
+
+
+def without(log_q: Tensor, words: Sequence[int]) -> Tensor:
+    """log q with some words made as unlikely as can be."""
+    import torch
+
+    from dlm_core.control.state import LOG_FLOOR
+
+    if not words:
+        return log_q
+    out = log_q.clone()
+    out[..., list(words)] = LOG_FLOOR
+    return torch.log_softmax(out, dim=-1)
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,9 @@ class SemanticControl:
     fact: tuple[str, str] = ("", "")
     """Field and value, as meaning representations spell them."""
     written: bool = False
-    """The writer is shown the fact: it says it where it fits, and nothing is put anywhere."""
+    """The writer is shown the fact, and says it where it fits."""
+    barred: tuple[int, ...] = ()
+    """Words that say another value of the field; a written text has none of them."""
     foreign: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     """Words that stand in for a place the corpus never saw, and its own."""
     scope: ClassVar[str] = "sentence"
@@ -126,6 +143,8 @@ class SemanticControl:
 
         The mean over places would leave every one of them unlikely, and the clamp would take the
         phrase at none. The draw's noise is fixed for a sample, so the place settles as q does.
+        In a written text a place is drawn only once the sentence has taken shape, and only if the
+        writer does not say the fact by itself.
         """
         import torch
 
@@ -133,12 +152,18 @@ class SemanticControl:
 
         log_q = state.token_log_probs
         if self.written:
-            return log_q
+            log_q = without(log_q, self.barred)
+            state = state.with_log_probs(log_q)
+            if float(state.t[0]) > SETTLED:
+                return log_q
         scores = self.scores(state, self.phrases)  # (B, R, L)
         gumbel = state.gumbel(self.name, len(self.phrases), self.places)[..., : scores.shape[-1]]
         best = (scores + gumbel).flatten(1).argmax(-1)  # (B,)
         out = log_q.clone()
+        said = self.log_prob(state).exp().tolist() if self.written else [0.0] * len(best)
         for row, choice in enumerate(best.tolist()):
+            if said[row] > 0.5:
+                continue
             r, j = divmod(choice, scores.shape[-1])
             if self.deniers:
                 out[row, max(0, j - _REACH) : j, list(self.deniers)] = LOG_FLOOR
@@ -155,6 +180,8 @@ class FactsControl:
     parts: tuple[Control, ...]
     find: Callable[[Sequence[str]], int]
     """Counts what is wrong with a draft."""
+    barred: tuple[int, ...] = ()
+    """Words of fields that no fact is of."""
     scope: ClassVar[str] = "sentence"
 
     def log_prob(self, state: State) -> Tensor:
@@ -164,7 +191,9 @@ class FactsControl:
         return torch.stack([part.log_prob(state) for part in self.parts]).sum(0)
 
     def tilt(self, state: State) -> Tensor:
-        """Each fact in turn, given those before it."""
+        """Without words that say something else; each fact in turn, given those before it."""
+        if self.barred:
+            state = state.with_log_probs(without(state.token_log_probs, self.barred))
         for part in self.parts:
             assert isinstance(part, SemanticControl)
             tilted = part.tilt(state)

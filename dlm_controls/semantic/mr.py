@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import field_validator, model_validator
 
 from dlm_controls.semantic import oracle, reader, tables
+from dlm_controls.semantic.others import barred_ids
 from dlm_controls.semantic.places import unknown
 from dlm_controls.semantic.spec import Semantic
 from dlm_core.control.compose import ControlSpec
@@ -154,7 +155,10 @@ class MR(ControlSpec):
 
         parts = tuple(spec.build(context) for spec in self.specs)
         written = self.shown(1).names <= context.shown
-        return FactsControl(parts, self.faults if written else lambda words: 0)
+        asked = {spec.mr_field for spec in self.specs}
+        silent = [(field, None) for field in tables.FIELDS if field not in asked]
+        barred = barred_ids(silent, context.vocab)
+        return FactsControl(parts, self.faults if written else lambda words: 0, barred)
 
     def faults(self, words: Sequence[str]) -> int:
         """How many facts of a draft are missing, wrong, said twice or added."""

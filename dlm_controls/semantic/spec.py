@@ -12,6 +12,7 @@ from dlm_controls.pattern.automaton import TooManyStatesError
 from dlm_controls.pattern.language import WordAutomaton, warn
 from dlm_controls.semantic import oracle, reader, tables
 from dlm_controls.semantic.control import Phrase, SemanticControl, other_case
+from dlm_controls.semantic.others import barred_ids
 from dlm_controls.semantic.places import OPEN_FIELDS, as_known, stand_in, unknown
 from dlm_controls.semantic.wording import wordings
 from dlm_core.control.compose import ControlSpec
@@ -276,6 +277,7 @@ class Semantic(ControlSpec):
             ),
             (self.mr_field, self.mr_value),
             self.shown(1).names <= context.shown,
+            barred_ids([(self.mr_field, self.mr_value)], context.vocab),
             (tuple(self.mr_value.split()), tuple(self.said.split())) if self._foreign else None,
         )
 

@@ -19,7 +19,7 @@ from dlm_core.control.protocol import BuildContext, Contrary, SupportsLengths, S
 from dlm_core.diffusion.surroundings import usual_torch
 from dlm_core.errors import UnsatisfiableError, UsageError
 from dlm_core.generation.arguments import whole
-from dlm_core.generation.writer import Writer, length_log_probs, load_writer, shown_by
+from dlm_core.generation.writer import Writer, length_log_probs, shown_by, writer_of
 from dlm_core.guidance.guard import Guard
 from dlm_core.plugins.loading import load_plugins
 from dlm_core.plugins.registry import Plugins
@@ -89,9 +89,7 @@ def prepare(
         PluginError: they raised something else.
     """
     lengths = request.controls.check(model.info)
-    writer = load_writer(model) if guidance.writer else None
-    if writer is not None and not shown_by(request.controls, model.info.max_words, writer):
-        writer = None
+    writer = writer_of(model, request.controls) if guidance.writer else None
     context = BuildContext(model, frozenset() if writer is None else frozenset(writer.ids))
     guards = tuple(_build(term, context, plugins) for term in request.controls)
     joint = tuple(

@@ -27,11 +27,13 @@ class Writer:
         net: with the words, their vectors and the noise of the model.
         ids: of the codes it knows.
         vocab: the model's words.
+        fewest: codes of the whole text it takes; shown fewer, the denoiser does better.
     """
 
     net: DiffusionLM
     ids: dict[str, int]
     vocab: Vocab
+    fewest: int = 1
 
     def collate(
         self, rows: Sequence[tuple[Sequence[Shown], Sequence[int]]], width: int, offset: int
@@ -69,7 +71,20 @@ def _load(model: Model) -> Writer:
     state = {k: v for k, v in model.net.state_dict().items() if not k.startswith("denoiser.")}
     net.load_state_dict(state, strict=False)
     net = net.to(model.device).eval().requires_grad_(False)
-    return Writer(net, {name: k for k, name in enumerate(names, 1)}, vocab)
+    fewest = config.get("fewest", 1)
+    if not isinstance(fewest, int):
+        raise MissingError(f"{folder / 'config.json'} is broken: 'fewest' is no whole number")
+    return Writer(net, {name: k for k, name in enumerate(names, 1)}, vocab, fewest)
+
+
+def writer_of(model: Model, controls: Controls) -> Writer | None:
+    """What writes the texts of a request, if controls show it enough; None is the denoiser."""
+    writer = load_writer(model)
+    if writer is None:
+        return None
+    shown = shown_by(controls, model.info.max_words, writer)
+    known = sum(code.name in writer.ids for one in shown for code in one.whole)
+    return writer if shown and known >= writer.fewest else None
 
 
 def shown_by(controls: Controls, words: int, writer: Writer) -> list[Shown]:
@@ -82,7 +97,7 @@ def shown_by(controls: Controls, words: int, writer: Writer) -> list[Shown]:
 
 
 def length_log_probs(writer: Writer, shown: Sequence[Shown]) -> Tensor:
-    """log p(n | what is shown), (max_len + 1,)."""
-    ids = writer.collate([(shown, [])], 1, 0)
+    """log p(n | what is shown of the whole text), (max_len + 1,)."""
+    ids = writer.collate([([Shown(one.whole) for one in shown], [])], 1, 0)
     denoiser = writer.net.denoiser
     return denoiser.length_log_probs(ids, writer.net.embedding_matrix)[0]  # type: ignore[no-any-return, operator]
