@@ -28,7 +28,11 @@ COMMANDS = (
     Command("selectors", "List selectors.", True, "Use"),
     Command("models", "List and show models.", True, "Use"),
     Command(
-        "train", "Train a Diffusion-LM, or the head of a control.", True, "Extend", "train.commands"
+        "train",
+        "Train a Diffusion-LM, its writer, or a control's head.",
+        True,
+        "Extend",
+        "train.commands",
     ),
     Command("data", "Check a corpus before training on it.", True, "Extend"),
     Command("plugins", "List, show, start and check plugins.", True, "Extend", "plugins.commands"),

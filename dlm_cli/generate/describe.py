@@ -70,7 +70,7 @@ def _describe_term(term: Term, info: ModelInfo, plugins: Plugins) -> dict[str, A
         "weight": term.weight,
         "plugin": plugins.origin("control", kind),
         "head": state,
-        "head_digest": head_name(term.spec.head_folder(info), info),
+        "head_digest": head_name(term.spec, info),
         "judge": term.spec.judged_by(),
     }
 

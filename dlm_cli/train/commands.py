@@ -5,7 +5,7 @@ from __future__ import annotations
 from dlm_cli.help import group
 from dlm_cli.train import control, lm, writer
 
-app = group("Train a Diffusion-LM, its writer, or the head of a control.")
+app = group("Train a Diffusion-LM, its writer, or a control's head.")
 app.command("lm", epilog=lm.EPILOG)(lm.train_lm)
 app.command("control", epilog=control.EPILOG)(control.train_control)
 app.command("writer", epilog=writer.EPILOG)(writer.train_writer)

@@ -200,7 +200,7 @@ class DiffusionLM(nn.Module):
         lengths: Tensor,
         noise: Tensor,
         rollout: Rollout,
-        shown: ShownIds | None,
+        shown: ShownIds | None = None,
     ) -> tuple[Tensor, Tensor]:
         """x_t after one sampler step from t + gap, and what the step feeds back; (B, L, D) each."""
         earlier = (t + rollout.gap).clamp(max=1.0)

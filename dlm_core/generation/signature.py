@@ -12,7 +12,7 @@ from dlm_core.config import (
     GuidanceConfig,
     SamplingConfig,
 )
-from dlm_core.control.compose import Controls
+from dlm_core.control.compose import Controls, ControlSpec
 from dlm_core.control.shown import WRITER
 from dlm_core.version import VERSION
 
@@ -59,7 +59,7 @@ def helpers(
     specs = [term.spec for term in controls.terms]
     folders = [spec.head_folder(info) for spec in specs]
     folders += [info.head_path(WRITER)] if written else []
-    parts = [f"head:{name}" for folder in folders if (name := head_name(folder, info))]
+    parts = [f"head:{name}" for folder in folders if (name := _named(folder, info))]
     for spec in specs:
         origin = plugins.origins.get(("control", spec.kind))
         if origin is not None and not origin.builtin:
@@ -69,8 +69,12 @@ def helpers(
     return list(dict.fromkeys(parts))
 
 
-def head_name(folder: Path, info: ModelInfo) -> str:
-    """The head in a folder as `KIND=` and eight hex digits; empty without one."""
+def head_name(spec: ControlSpec, info: ModelInfo) -> str:
+    """The head that steers a control as `KIND=` and eight hex digits; empty without one."""
+    return _named(spec.head_folder(info), info)
+
+
+def _named(folder: Path, info: ModelInfo) -> str:
     files = sorted([*folder.glob("*.safetensors"), folder / "config.json"])
     files = [path for path in files if path.is_file()]
     if not files:

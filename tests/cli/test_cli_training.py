@@ -115,7 +115,7 @@ def test_what_ships_with_dlm_is_not_written_into(run_cli, tmp_path, corpus, monk
     copy = run.err.split("copy it first: ")[1].split(";")[0]
     assert copy == "dlm models copy e2e my-e2e"
     assert run_cli(*shlex.split(copy)[1:]).code == 0  # the advice works
-    assert ModelInfo.read("my-e2e").heads == ["pos", "semantic", "tree"]
+    assert ModelInfo.read("my-e2e").heads == ["pos", "semantic", "tree", "writer"]
     run = run_cli(*shlex.split(copy)[1:])
     assert run.code == 2 and "holds a model already" in run.err
 

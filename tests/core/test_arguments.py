@@ -225,7 +225,7 @@ def test_a_model_tells_what_it_is(tiny_model: Model) -> None:
     shown = repr(tiny_model)
     assert shown.startswith(f"Model('{tiny_model.info.path.name}', 0.")
     assert f"{len(tiny_model.vocab)} words, device='cpu', heads=[]" in shown
-    assert "heads=['pos', 'semantic', 'tree']" in repr(dlm.load("e2e"))
+    assert "heads=['pos', 'semantic', 'tree', 'writer']" in repr(dlm.load("e2e"))
 
 
 def test_a_model_saves_itself_with_its_heads(embedded_model: Model, tmp_path: Path) -> None:

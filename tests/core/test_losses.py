@@ -173,7 +173,7 @@ def test_self_conditioning_estimates_first_and_lets_no_gradient_through(
     calls: list[Tensor | None] = []
     original = net.predict
 
-    def predict(x_t: Tensor, t: Tensor, lengths: Tensor, prev: Tensor | None = None):  # type: ignore[no-untyped-def]
+    def predict(x_t: Tensor, t: Tensor, lengths: Tensor, prev: Tensor | None = None, *_: None):  # type: ignore[no-untyped-def]
         calls.append(prev)
         return original(x_t, t, lengths, prev)
 
