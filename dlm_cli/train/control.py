@@ -173,10 +173,8 @@ def _check_trainable(cls: type[ControlSpec], plugins: Plugins) -> None:
     )
 
 
-def _folder(
-    cls: type[ControlSpec], info: ModelInfo, name: str | None, out: Path | None, force: bool
-) -> Path:
-    """Where the head goes: never into what ships with dlm, nor over another head unasked."""
+def refuse_embedded(info: ModelInfo, out: Path | None) -> None:
+    """No head goes into a model that ships with dlm."""
     from dlm_core.errors import UsageError
 
     if out is None and info.embedded:
@@ -185,6 +183,15 @@ def _folder(
             f"model '{info.name}' ships with dlm: a head of yours cannot go into it",
             f"copy it first: {copy}; then --model my-{info.name}; or choose a folder: --out DIR",
         )
+
+
+def _folder(
+    cls: type[ControlSpec], info: ModelInfo, name: str | None, out: Path | None, force: bool
+) -> Path:
+    """Where the head goes: never into what ships with dlm, nor over another head unasked."""
+    from dlm_core.errors import UsageError
+
+    refuse_embedded(info, out)
     folder = out or info.head_path(f"{cls.kind}/{name}" if name else cls.kind)
     if (folder / "config.json").exists() and not force:
         raise UsageError(

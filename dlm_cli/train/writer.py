@@ -11,6 +11,7 @@ from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Corpus, Device, Encoding, Model, PluginFiles
 from dlm_cli.output import pick_device, require_folder, stderr, warn
+from dlm_cli.train.control import refuse_embedded
 from dlm_cli.train.lm import (
     ConfigOption,
     ForceOption,
@@ -106,12 +107,7 @@ def _check_folder(
     """Never into what ships with dlm, nor over another head unasked."""
     from dlm_core.errors import UsageError
 
-    if out is None and info.embedded:
-        copy = command("models", "copy", info.name, f"my-{info.name}")
-        raise UsageError(
-            f"model '{info.name}' ships with dlm: a head of yours cannot go into it",
-            f"copy it first: {copy}; then --model my-{info.name}; or choose a folder: --out DIR",
-        )
+    refuse_embedded(info, out)
     if resume and force:
         raise UsageError(
             "option '--resume' and option '--force': one goes on, the other starts anew",

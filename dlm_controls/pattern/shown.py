@@ -16,7 +16,7 @@ KEYWORD = "keyword"
 _RATE = 0.3
 _MOST = 4
 _COMMON = 40
-"""Words in more than one text of this many are no keywords, but rarely."""
+"""So many words, those that most texts have, are asked for only behind another."""
 
 
 def code(phrase: str) -> Code:
@@ -25,7 +25,7 @@ def code(phrase: str) -> Code:
 
 
 def read(examples: Sequence[Example]) -> list[Shown]:
-    """Every word of a text, once, those that one could ask for first."""
+    """The words of a text that one could ask for, each once."""
     texts = [example.text.split() for example in examples]
     found = Counter(word for words in texts for word in set(words))
     common = {word for word, n in found.most_common(_COMMON)}

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dlm_controls.heads.tagger import WordTagger
-    from dlm_core.control.protocol import Control
     from dlm_core.control.state import State
     from dlm_core.vocab import Vocab
 
@@ -46,6 +45,13 @@ def without(log_q: Tensor, words: Sequence[int]) -> Tensor:
     out = log_q.clone()
     out[..., list(words)] = LOG_FLOOR
     return torch.log_softmax(out, dim=-1)
+
+
+def _any(scores: Tensor) -> Tensor:
+    """log p that a phrase stands somewhere, from scores (B, R, L): (B,)."""
+    from dlm_core.control.probability import log_any
+
+    return log_any(scores.flatten(1).clamp(min=-80.0))
 
 
 @dataclass(frozen=True)
@@ -120,10 +126,7 @@ class SemanticControl:
 
     def log_prob(self, state: State) -> Tensor:
         """(B,)."""
-        from dlm_core.control.probability import log_any
-
-        scores = self.scores(state, (*self.phrases, *self.others))
-        return log_any(scores.flatten(1).clamp(min=-80.0))
+        return _any(self.scores(state, (*self.phrases, *self.others)))
 
     def faults(self, words: Sequence[str]) -> int:
         """1 where the fact is not said, denied or contradicted; only the writer's are mended."""
@@ -156,11 +159,13 @@ class SemanticControl:
             state = state.with_log_probs(log_q)
             if float(state.t[0]) > SETTLED:
                 return log_q
-        scores = self.scores(state, self.phrases)  # (B, R, L)
+        wanted = (*self.phrases, *self.others) if self.written else self.phrases
+        every = self.scores(state, wanted)
+        scores = every[:, : len(self.phrases)]  # (B, R, L)
         gumbel = state.gumbel(self.name, len(self.phrases), self.places)[..., : scores.shape[-1]]
         best = (scores + gumbel).flatten(1).argmax(-1)  # (B,)
         out = log_q.clone()
-        said = self.log_prob(state).exp().tolist() if self.written else [0.0] * len(best)
+        said = _any(every).exp().tolist() if self.written else [0.0] * len(best)
         for row, choice in enumerate(best.tolist()):
             if said[row] > 0.5:
                 continue
@@ -177,7 +182,7 @@ class SemanticControl:
 class FactsControl:
     """Several facts as one control: p(c | x_t) is taken as the product of theirs."""
 
-    parts: tuple[Control, ...]
+    parts: tuple[SemanticControl, ...]
     find: Callable[[Sequence[str]], int]
     """Counts what is wrong with a draft."""
     barred: tuple[int, ...] = ()
@@ -195,7 +200,6 @@ class FactsControl:
         if self.barred:
             state = state.with_log_probs(without(state.token_log_probs, self.barred))
         for part in self.parts:
-            assert isinstance(part, SemanticControl)
             tilted = part.tilt(state)
             if tilted is not state.token_log_probs:
                 state = state.with_log_probs(tilted)
@@ -208,6 +212,5 @@ class FactsControl:
     def respell(self, words: Sequence[str]) -> list[str]:
         """Each fact's own words in turn."""
         for part in self.parts:
-            assert isinstance(part, SemanticControl)
             words = part.respell(words)
         return list(words)

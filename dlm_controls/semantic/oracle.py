@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
+from dlm_controls.semantic.places import OPEN_FIELDS
 from dlm_controls.semantic.reader import (
     Mention,
     Reading,
@@ -48,7 +49,6 @@ from dlm_controls.semantic.tables import (
 )
 
 _REACH = 6  # words after a denier in which it looks for its fact
-_PLACES = ("name", "near")
 _RANGE = "£ 20 - 25"
 
 
@@ -181,8 +181,8 @@ def _against(
                 for kind in (faults.misplaced, faults.glued, faults.repeated):
                     if k in kind:
                         yield kind[k]
-    if known in _PLACES:
-        roles = {f.field for f in facts if f.field in _PLACES and _same(f.value, wanted)}
+    if known in OPEN_FIELDS:
+        roles = {f.field for f in facts if f.field in OPEN_FIELDS and _same(f.value, wanted)}
         if len(roles) == 2:
             yield f"'{wanted}' is both name and near"
 
@@ -337,7 +337,7 @@ def _set_glued(reading: Reading, faults: _Faults) -> None:
     for (j, one), (k, two) in pairwise(enumerate(reading.facts)):
         between = words[one.end : two.start]
         verb = bool(VERBS.intersection(words[two.end : two.end + 1]))
-        uncued = two.field in _PLACES and not cued(words, two.start, two.end)
+        uncued = two.field in OPEN_FIELDS and not cued(words, two.start, two.end)
         touching = between in ([], ["the"])
         if one.field == two.field and _same(one.value, two.value):
             fillers = ARTICLES | NEAR_WORDS | LINKS | {"and", "or", ","}
@@ -345,7 +345,7 @@ def _set_glued(reading: Reading, faults: _Faults) -> None:
             once = one.field != "familyFriendly" and one.value != _RANGE
             if once and fillers.issuperset(between):
                 faults.repeated[j] = faults.repeated[k] = f"says '{two.value}' twice in a row"
-        if touching and uncued and not verb and (one.field in _PLACES or _number(one)):
+        if touching and uncued and not verb and (one.field in OPEN_FIELDS or _number(one)):
             faults.misplaced[k] = f"'{two.value}' stands where no name can"
             faults.glued[j] = f"'{one.value}' runs into '{two.value}'"
         elif between == [] and _number(one) and _number(two) and one.field != two.field:

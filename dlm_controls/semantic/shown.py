@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from dlm_controls.semantic import tables
 from dlm_controls.semantic.oracle import contradictions, repetitions
+from dlm_controls.semantic.places import OPEN_FIELDS
 from dlm_controls.semantic.reader import read_mentions
 from dlm_core.control.shown import Code, Shown
 
 if TYPE_CHECKING:
     from dlm_core.corpora import Example
 
-_PLACES = ("name", "near")
-"""Fields of open lists: their words are shown as they are, to be copied."""
 _SILENT = "semantic:no "
 _RATES = {"nothing": 0.2, "all and no more": 0.4, "all": 0.15}
 """How often a text is shown with so many of its facts; otherwise with some."""
@@ -22,7 +21,7 @@ _RATES = {"nothing": 0.2, "all and no more": 0.4, "all": 0.15}
 
 def code(field: str, value: str) -> Code:
     """What says this fact; `value` as the text is to spell it."""
-    if field in _PLACES:
+    if field in OPEN_FIELDS:  # its words are shown as they are, to be copied
         return Code(f"semantic:{field}", tuple(value.split()))
     return Code(f"semantic:{field}={value}")
 
@@ -44,7 +43,7 @@ def read(example: Example) -> Shown | None:
     for mention in read_mentions(tokens):
         spelt = " ".join(tokens[mention.start : mention.end])
         key = mention.field, mention.value
-        facts.setdefault(key, code(mention.field, spelt if key[0] in _PLACES else key[1]))
+        facts.setdefault(key, code(mention.field, spelt if key[0] in OPEN_FIELDS else key[1]))
     said = {field for field, _ in facts} | set(example.fields)
     return Shown((*facts.values(), *(silent(f) for f in tables.FIELDS if f not in said)))
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from dlm_controls.pattern.automaton import Automaton
     from dlm_core.bundle import Model, ModelInfo
-    from dlm_core.control.protocol import BuildContext, Control
+    from dlm_core.control.protocol import BuildContext
     from dlm_core.corpora import Example
 
 _MAX_PHRASES = 12
@@ -248,7 +248,7 @@ class Semantic(ControlSpec):
 
         return draw(everything, draws)
 
-    def build(self, context: BuildContext) -> Control:
+    def build(self, context: BuildContext) -> SemanticControl:
         """Steer with the phrases and the bundle's `semantic` tagger of fields."""
         from dlm_controls.heads.tagger import load_tagger
 

@@ -68,6 +68,12 @@ class DiffusionLM(nn.Module):
         self.denoiser = ShownDenoiser(config, codes) if codes else Denoiser(config)
         self.register_buffer("length_counts", torch.zeros(config.max_len + 1))
 
+    def take_words(self, other: DiffusionLM) -> None:
+        """Become as another of the same shape in all but the denoiser."""
+        state = other.state_dict().items()
+        rest = {name: value for name, value in state if not name.startswith("denoiser.")}
+        self.load_state_dict(rest, strict=False)
+
     @property
     def embedding_matrix(self) -> Tensor:
         """Word vectors EMB, (V, D); of norm sqrt(D) for `embedding="unit"`."""

@@ -264,7 +264,7 @@ class Walk:
             self._denoise,
             x,
             times,
-            self.net.schedule,
+            schedule,
             self._randn,
             1.0 if sampling.sampler == "ancestral" else sampling.eta,
             self._guide if self.guidance.mode != "posterior" and self.groups else None,

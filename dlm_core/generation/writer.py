@@ -68,8 +68,7 @@ def _load(model: Model) -> Writer:
     net = DiffusionLM(model.info.config, pad=vocab.pad, unk=vocab.unk, codes=len(names) + 1)
     weights = read_weights(folder / "head.safetensors", belongs(config))
     fill(net.denoiser, weights, model.info, WRITER)
-    state = {k: v for k, v in model.net.state_dict().items() if not k.startswith("denoiser.")}
-    net.load_state_dict(state, strict=False)
+    net.take_words(model.net)
     net = net.to(model.device).eval().requires_grad_(False)
     fewest = config.get("fewest", 1)
     if not isinstance(fewest, int):

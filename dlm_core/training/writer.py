@@ -140,8 +140,7 @@ class WriterTrainer(Trainer):
         denoiser = self.model.denoiser
         assert isinstance(denoiser, ShownDenoiser)
         denoiser.start_from(model.net.denoiser)
-        state = {k: v for k, v in model.net.state_dict().items() if not k.startswith("denoiser.")}
-        self.model.load_state_dict(state, strict=False)
+        self.model.take_words(model.net)
         self.ema = {k: v.detach().clone() for k, v in self.model.named_parameters()}
 
     def _draw(self) -> Batch:
