@@ -49,7 +49,7 @@ def classify(bench: Bench) -> dict[str, float]:
         for name, asked, wanted in requests:
             request = Request(as_controls(asked), count)
             (results,), seconds = bench.run(f"classify {name}", [request])
-            texts = [r.text for r in results]
+            texts = [r.tokenised for r in results]
             for spec in wanted:
                 judged = fmean(bool(spec.verify(t).satisfied) for t in texts)
                 stated = fmean(right_field(t.split(), FIELD, spec.label) for t in texts)

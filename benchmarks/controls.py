@@ -97,7 +97,7 @@ def unconditional(bench: Bench) -> dict[str, float]:
     """500 free samples against 500 validation texts."""
     count = max(8, round(500 * bench.scale))
     (results,), seconds = bench.run("unconditional", [Request(n=count)])
-    texts = [r.text for r in results]
+    texts = [r.tokenised for r in results]
     valid = bench.texts("valid")
     real = random.Random(0).sample(valid, min(count, len(valid)))
     train = bench.texts("train")
@@ -132,7 +132,9 @@ def _attribute(tokens: Sequence[str]) -> Semantic:
 def _semantic_rates(
     specs: Sequence[Semantic], results: Sequence[Sequence[Result]]
 ) -> dict[str, float]:
-    verdicts = [s.verify(r.text) for s, group in zip(specs, results, strict=True) for r in group]
+    verdicts = [
+        s.verify(r.tokenised) for s, group in zip(specs, results, strict=True) for r in group
+    ]
     return {
         **{part: fmean(_part(v, part) for v in verdicts) for part in SEMANTIC_PARTS},
         "satisfied": fmean(bool(v.satisfied) for v in verdicts),
@@ -144,7 +146,9 @@ def _part(verdict: Verdict, name: str) -> bool:
 
 
 def _pos_rates(specs: Sequence[Pos], results: Sequence[Sequence[Result]]) -> dict[str, float]:
-    verdicts = [s.verify(r.text) for s, group in zip(specs, results, strict=True) for r in group]
+    verdicts = [
+        s.verify(r.tokenised) for s, group in zip(specs, results, strict=True) for r in group
+    ]
     return {
         "words": fmean(v.share or 0.0 for v in verdicts),
         "sentences": fmean(bool(v.satisfied) for v in verdicts),
@@ -152,7 +156,7 @@ def _pos_rates(specs: Sequence[Pos], results: Sequence[Sequence[Result]]) -> dic
 
 
 def _lm(bench: Bench, results: Sequence[Sequence[Result]]) -> float:
-    return bench.lm([r.text for group in results for r in group])
+    return bench.lm([r.tokenised for group in results for r in group])
 
 
 def semantic(bench: Bench) -> dict[str, float]:
@@ -212,13 +216,13 @@ def four(bench: Bench) -> dict[str, float]:
     results, seconds = bench.run("four", [Request(spec, 5) for spec in specs])
     # of each text, the verdicts on fact, tags, words to avoid and length
     met = [
-        [bool(spec.verify(result.text).satisfied) for spec in parts]
+        [bool(spec.verify(result.tokenised).satisfied) for spec in parts]
         for *parts, group in zip(facts, tags, avoided, sizes, results, strict=True)
         for result in group
     ]
     # the same with the paper's measure of the fact: its words occur
     worded = [
-        _part(fact.verify(result.text), "value")
+        _part(fact.verify(result.tokenised), "value")
         for fact, group in zip(facts, results, strict=True)
         for result in group
     ]
@@ -243,7 +247,7 @@ def length(bench: Bench) -> dict[str, float]:
         "length", [Request(as_controls(s), max(1, round(10 * bench.scale))) for s in specs]
     )
     exact = [
-        bool(s.verify(r.text).satisfied)
+        bool(s.verify(r.tokenised).satisfied)
         for s, group in zip(specs, results, strict=True)
         for r in group
     ]
@@ -274,7 +278,7 @@ def infill(bench: Bench) -> dict[str, float]:
     targets = list(infill_targets(bench, max(1, round(200 * bench.scale))))
     results, seconds = bench.run("infill", [Request(as_controls(s), 1) for s, _ in targets])
     kept = [
-        bool(s.verify(r.text).satisfied)
+        bool(s.verify(r.tokenised).satisfied)
         for (s, _), group in zip(targets, results, strict=True)
         for r in group
     ]

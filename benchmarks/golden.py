@@ -76,7 +76,7 @@ def texts(folder: Path) -> dict[str, list[list[object]]]:
                 plugins=plugins,
             )
             out[f"{mode} {' + '.join(request)}"] = [
-                [r.text, *(round(c.log_prob or 0.0, 6) for c in r.controls)] for r in results
+                [r.tokenised, *(round(c.log_prob or 0.0, 6) for c in r.controls)] for r in results
             ]
     return out
 

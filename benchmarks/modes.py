@@ -110,14 +110,14 @@ def row(name: str) -> Callable[[Bench], dict[str, Any]]:
                 f"{name} {mode}", [Request(as_controls(spec), SAMPLES) for spec in specs]
             )
             verdicts = [
-                spec.verify(result.text)
+                spec.verify(result.tokenised)
                 for spec, group in zip(specs, results, strict=True)
                 for result in group
             ]
             for part in verdicts[0].parts or ():
                 held = [bool(v.parts and v.parts[part]) for v in verdicts]
                 figures[f"{mode}_{part}"] = fmean(held)
-            texts = [result.text for group in results for result in group]
+            texts = [result.tokenised for group in results for result in group]
             figures |= {
                 f"{mode}_success": fmean(map(success, verdicts)),
                 f"{mode}_satisfied": fmean(bool(v.satisfied) for v in verdicts),

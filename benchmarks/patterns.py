@@ -162,11 +162,11 @@ def figures(bench: Bench, pairs: Sequence[tuple[Target, list[Result]]]) -> dict[
     """Shares and fluency of some targets' samples."""
     samples = [(target, result) for target, results in pairs for result in results]
     drafts = [(target, result.drafts or ("", "")) for target, result in samples]
-    lm = bench.lm([result.text for _, result in samples])
+    lm = bench.lm([result.tokenised for _, result in samples])
     own = bench.lm([target.source for target, _ in pairs])
     return {
         "n": len(samples),
-        "satisfied": fmean(target.met_by(result.text) for target, result in samples),
+        "satisfied": fmean(target.met_by(result.tokenised) for target, result in samples),
         "before_guided": fmean(target.met_by(guided) for target, (_, guided) in drafts),
         "before_denoiser": fmean(target.met_by(alone) for target, (alone, _) in drafts),
         "lm": lm,

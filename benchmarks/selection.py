@@ -40,7 +40,7 @@ def figures(
     bench: Bench, targets: Sequence[tuple[Infill, str]], results: Sequence[Result]
 ) -> dict[str, float]:
     """Of one result a target."""
-    chosen, truths = [result.text for result in results], [truth for _, truth in targets]
+    chosen, truths = [result.tokenised for result in results], [truth for _, truth in targets]
     gaps, true_gaps = (
         [gap(spec, text) for (spec, _), text in zip(targets, texts, strict=True)]
         for texts in (chosen, truths)

@@ -79,7 +79,7 @@ def run(
 ) -> tuple[dict[str, float], list[list[Result]]]:
     """Figures of `SAMPLES` texts a request, and the texts; `own` are the targets' sentences."""
     results, seconds = bench.run(name, [Request(as_controls(r), SAMPLES) for r in requests])
-    texts = [(s, r.text) for s, group in zip(judged, results, strict=True) for r in group]
+    texts = [(s, r.tokenised) for s, group in zip(judged, results, strict=True) for r in group]
     parsed = parse_words([text.split() for _, text in texts])
     scores = [
         labelled_f1(s.parsed, tree) if isinstance(s, Tree) else float(s.holds(tree))

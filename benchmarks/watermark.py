@@ -128,7 +128,7 @@ def main() -> None:
                 controls += args.weight * mark
             requests.append(Request(controls, 1, i))
         results, seconds = bench.run(name, requests)
-        return [r.text for group in results for r in group], seconds
+        return [r.tokenised for group in results for r in group], seconds
 
     modes = args.guidance.split(",")
     figures: dict[str, Any] = {
@@ -173,7 +173,7 @@ def main() -> None:
         print(json.dumps(row), file=sys.stderr, flush=True)
         if args.texts:
             lines = [
-                json.dumps({"row": name, "seed": r.seed, "text": r.text}, ensure_ascii=False)
+                json.dumps({"row": name, "seed": r.seed, "text": r.tokenised}, ensure_ascii=False)
                 for name, results in bench.kept.items()
                 for r in results
             ]

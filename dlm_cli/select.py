@@ -152,6 +152,7 @@ def _row(line: bytes) -> Row:
     """
     from pydantic import ValidationError
 
+    from dlm_core.natural import tokenise
     from dlm_core.results import Result
     from dlm_core.text import load_json
 
@@ -161,7 +162,7 @@ def _row(line: bytes) -> Row:
         raise UsageError(str(error)) from error
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         raise UsageError("expected a JSON object with a string 'text'", '{"text": "a pub ."}')
-    plain = {"text": row["text"], "tokens": row["text"].split(), "seed": 0}
+    plain = {"text": row["text"], "tokens": tokenise(row["text"]), "seed": 0}
     ours = {key: row[key] for key in ("tokens", "controls") if key in row}
     try:
         return row, Result.model_validate(plain | ours)

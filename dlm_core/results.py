@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from dlm_core.control.verdict import Verdict
-from dlm_core.natural import detokenise
 
 
 class ControlReport(BaseModel):
@@ -31,13 +30,15 @@ class Result(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     text: str
+    """As one writes it: `The Mill is family-friendly.`"""
     tokens: list[str]
+    """The model's words and marks: `The Mill is family - friendly .`"""
     seed: int
     controls: list[ControlReport] = []
     signature: str = ""
     drafts: tuple[str, str] | None = Field(default=None, exclude=True, repr=False)
     """The last step's likeliest words, one by one: the denoiser's own, and under the controls.
-    What `text` differs in was left to the constrained rounding. Not part of the JSON."""
+    What `tokens` differ in was left to the constrained rounding. Not part of the JSON."""
     rank: int | None = None
     """1 is the selector's best; None where nothing was selected."""
     score: float | None = None
@@ -46,17 +47,10 @@ class Result(BaseModel):
     """How often the text was made until its controls held, or until no further try was asked for
     (`dlm generate --until-satisfied`)."""
 
-    @computed_field  # type: ignore[prop-decorator]
     @property
-    def natural(self) -> str:
-        """The text as one writes it, without the blanks around its marks."""
-        return detokenise(self.text)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def plain(self) -> str:
-        """The same as `natural`, by its former name."""
-        return self.natural
+    def tokenised(self) -> str:
+        """The tokens with blanks between them, as controls and teachers read a text."""
+        return " ".join(self.tokens)
 
     @property
     def verdicts(self) -> dict[str, bool | None]:

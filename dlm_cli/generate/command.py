@@ -72,7 +72,7 @@ def command(
     guidance_optimizer: ask.GuidanceOptimizer = GUIDANCE.optimizer,
     fluency: ask.Fluency = GUIDANCE.fluency,
     format: ask.Format = "text",
-    plain: ask.Plain = False,
+    tokens: ask.Tokens = False,
     output: Output = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -133,7 +133,7 @@ def _make(job: Job, asked: Recipe, how: dict[str, Any]) -> None:
         utf8_stdout()
     device, tally = pick_device(how["device"]), Tally()
     with open_results(output) as results:
-        style = "plain" if how["plain"] and format == "text" else format
+        style = "tokens" if how["tokens"] and format == "text" else format
         made = job.make(item, device, results, style, how["watch"])
     if asked.verify and format == "text":
         summarise(item.controls, made)

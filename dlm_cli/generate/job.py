@@ -158,4 +158,4 @@ class Job:
 def _line(result: Result, format: str) -> str:
     if format == "jsonl":
         return result.model_dump_json()
-    return one_line(result.plain if format == "plain" else result.text)
+    return one_line(result.tokenised if format == "tokens" else result.text)

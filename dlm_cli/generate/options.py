@@ -271,12 +271,12 @@ Format = Annotated[
         rich_help_panel="Output",
     ),
 ]
-Plain = Annotated[
+Tokens = Annotated[
     bool,
     typer.Option(
-        "--plain",
+        "--tokens",
         metavar="",
-        help="Texts as one writes them, 'family-friendly.' for 'family - friendly .'; the JSON "
+        help="The model's words and marks, 'family - friendly .' for 'family-friendly.'; the JSON "
         "has both.",
         rich_help_panel="Output",
     ),

@@ -65,7 +65,7 @@ class ByLM(SelectorSpec):
         scores = []
         with usual_torch(), torch.inference_mode():
             for result in candidates:
-                ids = [vocab.start, *vocab.encode(result.text), vocab.end]
+                ids = [vocab.start, *vocab.encode(result.tokenised), vocab.end]
                 if len(ids) > limit:
                     raise UsageError(
                         f"selector 'lm': a text of {len(ids) - 2} words; the teacher in "

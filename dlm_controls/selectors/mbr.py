@@ -96,7 +96,7 @@ class MBR(SelectorSpec):
             MissingError: the package or the encoder is missing.
         """
         self.check()
-        texts = [result.text for result in candidates]
+        texts = [r.text if self.model else r.tokenised for r in candidates]
         if len(texts) < 2:
             return [0.0] * len(texts)
         pairs = [(h, r) for i, h in enumerate(texts) for j, r in enumerate(texts) if i != j]

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
 
-_SLOT = re.compile(r"\s*([^,\[\]]*?)\s*\[([^\[\]]*)\]\s*(,|$)")
 _PRICE = re.compile(r"£?\s*(\d+)(?:\.\d+)?\s*(?:pounds)?")
 _BANDS = ((20, "less than £ 20"), (28, "£ 20 - 25"), (float("inf"), "more than £ 30"))
 """A number in priceRange means the first band whose bound is above it."""
@@ -63,7 +62,12 @@ class MR(ControlSpec):
     @classmethod
     def _slots(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return tuple(_split(value))
+            from dlm_core.corpora.meaning import EXAMPLE, slots
+
+            try:
+                return tuple(slots(value))
+            except ValueError as error:
+                raise SpecValueError(str(error), f"for example {EXAMPLE}") from error
         return tuple(value.items()) if isinstance(value, dict) else value
 
     @field_validator("facts")
@@ -105,7 +109,7 @@ class MR(ControlSpec):
         name, opened, _ = rest.strip().partition("[")
         field = reader.canonical_field(name) if opened else None
         if field is None:
-            given = {reader.canonical_field(m[1]) for m in _SLOT.finditer(done)}
+            given = {reader.canonical_field(slot.partition("[")[0]) for slot in done.split(",")}
             return [f"{before}{field}[" for field in tables.FIELDS if field not in given]
         return [f"{before}{name}[{value}]" for value in tables.VALUES[field]]
 
@@ -196,22 +200,6 @@ def _found(tokens: Sequence[str], specs: Sequence[Semantic]) -> dict[str, list[s
         "said twice": oracle.repetitions(tokens),
         "added": added,
     }
-
-
-def _split(text: str) -> list[tuple[str, str]]:
-    """`name[The Mill], food[French]`, each slot with its place where it is broken."""
-    found, at = [], 0
-    while at < len(text.rstrip()):
-        match = _SLOT.match(text, at)
-        if match is None or not match[1]:
-            place = at + len(text[at:]) - len(text[at:].lstrip())
-            raise SpecValueError(
-                f"character {place + 1}, '{text[place : place + 20]}': expected FIELD[VALUE]",
-                "for example name[The Mill], eatType[pub]",
-            )
-        found.append((match[1], match[2]))
-        at = match.end()
-    return found
 
 
 def _fact(name: str, value: str) -> tuple[str, str]:

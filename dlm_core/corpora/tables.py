@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dlm_core.corpora import formats
 from dlm_core.corpora.example import Example, broken, scalar_fields, spaced
 from dlm_core.corpora.lines import Lines
+from dlm_core.corpora.meaning import once, parse_mr
 from dlm_core.corpora.rows import story_rows
 
-_SLOT = re.compile(r"\s*([^,\[\]]+?)\[(.*?)\](?:,|$)")
 _RELEASED = {"Type": "eatType", "price": "priceRange", "family friendly": "familyFriendly"}
 """Fields of Diffusion-LM's own corpus, by their official names."""
-
-
-def parse_mr(mr: str) -> dict[str, str]:
-    """The official E2E meaning representation: `name[The Mill], food[French]` -> a dict.
-
-    A field without a value, `near[]`, is left out.
-
-    Raises:
-        ValueError: if the string is not a comma-separated list of `field[value]`, or a field
-            stands in it twice.
-    """
-    slots, end = [], 0
-    for match in _SLOT.finditer(mr):
-        if match.start() != end:
-            break
-        slots.append((match[1].strip(), match[2].strip()))
-        end = match.end()
-    if mr[end:].strip() or not slots:
-        raise ValueError(f"not a meaning representation: {mr[end:].strip() or mr!r}")
-    return _once(slots)
-
-
-def _once(slots: Sequence[tuple[str, str]]) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for name, value in slots:
-        if name in fields:
-            raise ValueError(f"field '{name}' stands twice: '{fields[name]}' and '{value}'")
-        fields[name] = value
-    return {name: value for name, value in fields.items() if value}
 
 
 def read_e2e(path: Path, encoding: str | None = None) -> Iterator[Example]:
@@ -73,7 +43,7 @@ def _pairs(path: Path, lines: Lines) -> Iterator[Example]:
             name, _, value = fact.partition(" : ")
             slots.append((_RELEASED.get(name.strip(), name.strip()), value.strip()))
         try:
-            yield Example(spaced(text), _once(slots))
+            yield Example(spaced(text), once(slots))
         except ValueError as error:
             raise broken(path, number, str(error)) from error
 

@@ -37,6 +37,7 @@ from dlm_core.generation.prepare import Prepared, Request, is_free, prepare
 from dlm_core.generation.signature import helpers, signature
 from dlm_core.generation.walk import Sample, Walk, to_end
 from dlm_core.guidance.guard import Guard
+from dlm_core.natural import detokenise
 from dlm_core.plugins.loading import load_plugins
 from dlm_core.plugins.registry import Plugins
 from dlm_core.results import Result, report
@@ -195,16 +196,15 @@ class _Run:
         tokens = self.model.vocab.tokens(to_end(words[: sample.words], self.model))
         for guard in owner.guards:
             tokens = guard.respell(tokens)
-        text = " ".join(tokens)
         reports = []
         for term, guard, log_prob in zip(controls.terms, owner.guards, log_probs, strict=True):
             verdict = Verdict(None, "not asked for")
             if self.verify:
-                verdict = _verdict(term, text, guard, self.model.info)
+                verdict = _verdict(term, " ".join(tokens), guard, self.model.info)
             reports.append(report(term.label, term.weight, log_prob, verdict, guard.plugin))
         made = self.model, controls, self.sampling, self.guidance, sample.seed
         return Result(
-            text=text,
+            text=detokenise(tokens),
             tokens=tokens,
             seed=sample.seed,
             controls=reports,

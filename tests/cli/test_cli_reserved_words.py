@@ -37,7 +37,9 @@ def trained(tmp_path_factory):
     "spec", ["keyword:PAD", 'pattern:"... PAD ..."', "infill:left=a mouse PAD"]
 )
 def test_a_word_spelt_like_a_mark_can_be_asked_for(run_cli, trained, spec):
-    run = run_cli("generate", "-m", trained, "--steps", 4, "-n", 2, "-c", spec, "-c", "length:5")
+    run = run_cli(
+        "generate", "-m", trained, "--steps", 4, "-n", 2, "-c", spec, "-c", "length:5", "--tokens"
+    )
     assert run.code == 0, run.err
     for line in run.lines:
         assert len(line.split()) == 5 and "PAD" in line.split()

@@ -53,7 +53,7 @@ def trained(embedded_model: Model, tmp_path_factory: pytest.TempPathFactory) -> 
     from dlm_core.corpora import Example
 
     out = tmp_path_factory.mktemp("heads") / "cheap"
-    texts = [r.text for r in generate(embedded_model, n=192, sampling=QUICK)]
+    texts = [r.tokenised for r in generate(embedded_model, n=192, sampling=QUICK)]
     rows = [Example(t, {"label": "yes" if "friendly" in t.split() else "no"}) for t in texts]
     Classify.train(embedded_model, rows, out, steps=100, batch_tokens=512)
     return out
@@ -66,7 +66,7 @@ def test_a_head_steers_and_the_judge_agrees(embedded_model: Model, trained: Path
         spec = parse(f"classify:{trained}={label}")
         results = generate(embedded_model, 4.0 * spec, n=16, sampling=QUICK)
         for result in results:
-            agrees = judge.verdict(result.text)[0] == label
+            agrees = judge.verdict(result.tokenised)[0] == label
             assert result.controls[0].satisfied == agrees
         # what was asked for stands in the text, whatever the judge says
         shares.append(sum("friendly" in result.tokens for result in results) / 16)

@@ -61,9 +61,8 @@ def test_the_typed_words_stand_in_the_text() -> None:
     results = dlm.generate(model, asked, n=4, sampling={"steps": 12})
     assert any("Dragon's Nest" in r.text and "Noma" in r.text for r in results)
     for result in results:
-        assert " ".join(result.tokens) == result.text
         for spec in asked.specs[::2]:
-            assert f" {spec.mr_value} " not in f" {result.text} "
+            assert f" {spec.mr_value} " not in f" {result.tokenised} "
 
 
 def test_as_known_turns_the_stand_in_into_another() -> None:

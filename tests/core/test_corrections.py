@@ -62,7 +62,9 @@ class Rule(ControlSpec):
 
 def texts(model: Model, rule: str, n: int = 12, **more: Any) -> list[str]:
     sampling = STEPS | more.pop("sampling", {})
-    return [r.text for r in dlm.generate(model, Rule(name=rule), n=n, sampling=sampling, **more)]
+    return [
+        r.tokenised for r in dlm.generate(model, Rule(name=rule), n=n, sampling=sampling, **more)
+    ]
 
 
 def test_only_texts_with_faults_change_and_fewer_have_any(tiny_model: Model) -> None:
@@ -91,7 +93,7 @@ def test_held_words_stay(tiny_model: Model) -> None:
 
     spec = Infill(left="The Mill", right=".") + Rule(name="even")
     for result in dlm.generate(tiny_model, spec, n=10, sampling=STEPS):
-        assert result.text.startswith("The Mill") and result.text.endswith(".")
+        assert result.tokenised.startswith("The Mill") and result.tokenised.endswith(".")
 
 
 def test_what_is_no_count_is_told(tiny_model: Model) -> None:

@@ -53,6 +53,20 @@ def test_known_texts(tokens, text):
     assert tokenise(text) == tokens.split() == tokenise(tokens)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ("they do n't say", "they don't say"),
+        ("5 out of 5 . .", "5 out of 5. ."),
+        ("from £ 20- 25", "from £20- 25"),
+        ("- a pub", "- a pub"),
+        ("", ""),
+    ],
+)
+def test_odd_marks(tokens, text):
+    assert detokenise(tokens) == text and detokenise(text) == text
+
+
 def test_a_word_of_the_vocabulary_stays():
     assert tokenise("a family-friendly pub.", {"family-friendly"}) == [
         "a",

@@ -227,7 +227,7 @@ def test_guided_generation_draws_words_from_p_of_w_given_c(
         batch_size=n,
         verify=False,
     )
-    counts = np.bincount([model.vocab.id(r.text) for r in results], minlength=words)[4:]
+    counts = np.bincount([model.vocab.id(r.tokenised) for r in results], minlength=words)[4:]
     posterior = (prior * likelihood)[4:]
     posterior /= posterior.sum()
     enough = posterior * n >= 5

@@ -159,7 +159,7 @@ def test_generated_texts_are_marked(
     asked = dlm.Controls((term, length))
     results = dlm.generate(embedded_model, asked, n=8, plugins=plugins)
     assert sum(bool(r.satisfied) for r in results) >= 6
-    texts = [r.text for r in results]
+    texts = [r.tokenised for r in results]
     assert len(set(texts)) > 4
     assert wm.detect(texts, "K", term.spec.gamma).p_value < 1e-6
     assert wm.detect(texts, "another", term.spec.gamma).p_value > 1e-3

@@ -20,6 +20,6 @@ def test_conformance(spec: str) -> None:
 
 def test_the_mark_is_found_with_its_key_only() -> None:
     spec = dlm_watermark.Watermark("K", p_value=0.01)
-    texts = [r.text for r in dlm.generate("e2e", spec, n=8, plugins=PLUGINS)]
+    texts = [r.tokenised for r in dlm.generate("e2e", spec, n=8, plugins=PLUGINS)]
     assert dlm_watermark.detect(texts, "K").p_value < 1e-6
     assert dlm_watermark.detect(texts, "another").p_value > 1e-3
