@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from dlm_controls.pattern.automaton import Automaton
-from dlm_controls.pattern.language import WordAutomaton
+from dlm_controls.pattern.language import WordAutomaton, warn
 from dlm_controls.pattern.notation import Wildcard, Word
 from dlm_controls.spelling import ranks, split_text
 from dlm_core.control.lengths import Lengths
@@ -85,6 +85,15 @@ class Infill(WordAutomaton):
         sides = {side: split_text(getattr(self, side), known) for side in ("left", "right")}
         return self.model_copy(update=sides)
 
+    def check(self, info: ModelInfo) -> None:
+        """Words that the model lacks stand as they are typed; they are told."""
+        for word, source, _ in self.unknown_words(info):
+            warn(
+                f"control 'infill', field '{self.field_of(source)}': {word.message}; it stands "
+                f"there as you typed it ({word.hint})"
+            )
+        _ = self.automaton
+
     def compile(self) -> Automaton:
         """Both sides and what may stand between; for infills that meet a pattern."""
         gap = [Wildcard.ONE] * (self.words or 1) + [Wildcard.RUN] * (self.words is None)
@@ -102,7 +111,9 @@ class Infill(WordAutomaton):
     def build(self, context: BuildContext) -> Control:
         """Hold the known words at every step."""
         vocab, sides = context.vocab, self.bind(context.info)
-        return _InfillControl(tuple(vocab.encode(sides.left)), tuple(vocab.encode(sides.right)))
+        texts = tuple(sides.left.split()), tuple(sides.right.split())
+        left, right = (tuple(vocab.id(word) for word in words) for words in texts)
+        return _InfillControl(left, right, texts)
 
     def verify(self, text: str) -> Verdict:
         """Both sides word for word, with something between."""
@@ -121,6 +132,9 @@ class _InfillControl:
 
     left: tuple[int, ...]
     right: tuple[int, ...]
+    """Ids; UNK where the model lacks a word."""
+    words: tuple[tuple[str, ...], tuple[str, ...]]
+    """Both sides as they are typed."""
     scope: ClassVar[str] = "position"
 
     def fixed(self, lengths: Tensor, width: int) -> Tensor:
@@ -132,6 +146,11 @@ class _InfillControl:
         for row, n in enumerate(lengths.tolist()):
             ids[row, n - len(self.right) : n] = torch.tensor(self.right, device=lengths.device)
         return ids
+
+    def respell(self, words: Sequence[str]) -> list[str]:
+        """The text with both sides as they are typed."""
+        left, right = self.words
+        return [*left, *words[len(left) : len(words) - len(right)], *right]
 
     def log_prob(self, state: State) -> Tensor:
         """Sum of log q_i of the known words, (B,)."""

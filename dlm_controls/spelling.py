@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dlm_core.errors import did_you_mean, nearest, shorten
+from dlm_core.natural import tokenise
 
 _PIECE = re.compile(r"[^\W_]+|.", re.DOTALL)
 _HYPHENS = "-\u2010\u2011\u2013"
@@ -123,8 +124,10 @@ def split(word: str, known: Mapping[str, int]) -> list[str] | None:
 
 
 def split_text(text: str, known: Mapping[str, int]) -> str:
-    """A text with each word as `split` gives it; words that cannot be written stay as they are."""
-    return " ".join(token for word in text.split() for token in split(word, known) or [word])
+    """A text with each word as `split` gives it; one that cannot be written is cut at its marks."""
+    return " ".join(
+        token for word in text.split() for token in split(word, known) or tokenise(word, known)
+    )
 
 
 class UnknownWord(NamedTuple):

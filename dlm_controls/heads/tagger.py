@@ -132,7 +132,7 @@ class WordTagger(nn.Module):
 
 def load_tagger(context: BuildContext, kind: str) -> WordTagger:
     """The tagger that `dlm train control KIND` stored in the bundle, frozen."""
-    return context.once(("tagger", kind), lambda: _load_tagger(context, kind))
+    return context.head(kind, lambda: _load_tagger(context, kind))
 
 
 @loading()

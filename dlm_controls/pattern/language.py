@@ -103,8 +103,14 @@ class Both(WordAutomaton):
 
     def check(self, info: ModelInfo) -> None:
         """Refuse what no text can be."""
+        left, right = shorten(str(self.left)), shorten(str(self.right))
+        for side in (self.left, self.right):
+            for word, _, _ in side.unknown_words(info):
+                raise UnsatisfiableError(
+                    f"controls '{left}' and '{right}': {word.message}",
+                    "such a word can stand in an infill without a pattern beside it",
+                )
         if self.automaton.within(set(info.vocab.plain_words)).empty:
-            left, right = shorten(str(self.left)), shorten(str(self.right))
             raise UnsatisfiableError(
                 f"controls '{left}' and '{right}' contradict: no text meets both",
                 "drop one of them",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -146,21 +147,12 @@ class Semantic(ControlSpec):
         All hold the value's own words (any paraphrase for the yes/no field), so that the paper's
         measure, which looks for these words, is met.
         """
-        field, value = self.mr_field, self.mr_value
-        own = tuple(value.split())
-        said = list(reader.realisations(field, value))
-        if field == "near":
-            said += [(*lead, *phrase) for lead in _LEADS for phrase in said]
-        found = []
-        for phrase in said:
-            if not all(word in info.vocab for word in phrase):
-                continue
-            if field != "familyFriendly" and _find(phrase, own) is None:
-                continue
-            mentions = reader.read_mentions(phrase)
-            sure = any((m.field, m.value) == (field, value) for m in mentions)
-            found.append((phrase, sure))
-        chosen = [p for p, sure in found if sure] or [p for p, _ in found]
+        known = [
+            (phrase, sure)
+            for phrase, sure in _sayings(self.mr_field, self.mr_value)
+            if all(word in info.vocab for word in phrase)
+        ]
+        chosen = [p for p, sure in known if sure] or [p for p, _ in known]
         return chosen[:_MAX_PHRASES]
 
     def check(self, info: ModelInfo) -> None:
@@ -317,6 +309,22 @@ class Semantic(ControlSpec):
         from dlm_controls.semantic.train import train_fields
 
         return train_fields(model, examples, out, on_step=on_step, **options)
+
+
+@lru_cache(maxsize=512)
+def _sayings(field: str, value: str) -> tuple[tuple[tuple[str, ...], bool], ...]:
+    """Phrases that hold a value's own words, and whether each says the field by itself."""
+    own = tuple(value.split())
+    said = list(reader.realisations(field, value))
+    if field == "near":
+        said += [(*lead, *phrase) for lead in _LEADS for phrase in said]
+    found = []
+    for phrase in said:
+        if field != "familyFriendly" and _find(phrase, own) is None:
+            continue
+        mentions = reader.read_mentions(phrase)
+        found.append((phrase, any((m.field, m.value) == (field, value) for m in mentions)))
+    return tuple(found)
 
 
 def _find(phrase: Sequence[str], own: Sequence[str]) -> tuple[int, int] | None:

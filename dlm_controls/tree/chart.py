@@ -194,7 +194,7 @@ def new_head(vocab_size: int, labels: Sequence[str], max_len: int) -> Head:
 
 def load_head(context: BuildContext) -> Head:
     """The head that `dlm train control tree` stored in the bundle, frozen."""
-    return context.once(HEAD, lambda: _load_head(context))
+    return context.head(HEAD, lambda: _load_head(context))
 
 
 @loading()

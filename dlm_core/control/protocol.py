@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -148,7 +148,6 @@ class BuildContext:
     model: Model
     shown: frozenset[str] = frozenset()
     """Names of the codes that the writer of these texts knows; none where no writer does."""
-    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def info(self) -> ModelInfo:
@@ -175,12 +174,12 @@ class BuildContext:
         """Make a control from a function of the state (see `FunctionControl`)."""
         return FunctionControl(function, multilinear, scope)
 
-    def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """What `make` gives, made once for all controls of a request that name the same key."""
-        if key not in self._made:
-            self._made[key] = make()
-        found: _T = self._made[key]
-        return found
+    def head(self, kind: str, make: Callable[[], _T]) -> _T:
+        """What `make` makes of a head's file, kept with the model while the file stays as it is."""
+        path = self.info.head_path(kind) / "head.safetensors"
+        if not path.is_file():
+            return make()  # which says what is missing
+        return self.model.keep((path, path.stat().st_mtime_ns), make)
 
     def head_weights(self, kind: str) -> tuple[Path, dict[str, Tensor]]:
         """Folder and tensors of the head that `dlm train control KIND` stored in the bundle.

@@ -119,7 +119,7 @@ class Walk:
             fixed[self.free] = -1
         plain = torch.ones(len(vocab), dtype=torch.bool, device=self.model.device)
         plain[[vocab.unk, vocab.start, vocab.end, vocab.pad]] = False
-        inner = fixed_words(self.groups, self.words, self.longest, plain)
+        inner = fixed_words(self.groups, self.words, self.longest, plain, vocab.unk)
         window = fixed[:, self.offset : self.offset + self.longest]
         fixed[:, self.offset : self.offset + self.longest] = torch.where(inner >= 0, inner, window)
         return allowed, fixed
@@ -272,9 +272,9 @@ class Walk:
         )
         self.drafts = (self._texts(self.unguided.argmax(-1)), self._texts(self.log_q.argmax(-1)))
         # rounding: argmax p(w | x_0) (§4.2), among the texts that hard constraints admit
-        log_q = self.log_q.masked_fill(~self.allowed, -torch.inf)
-        held = F.one_hot(self.fixed.clamp(min=0), log_q.shape[-1]).bool()
-        log_q = log_q.masked_fill((self.fixed >= 0)[..., None] & ~held, -torch.inf)
+        known = (self.fixed >= 0)[..., None]
+        held = known & F.one_hot(self.fixed.clamp(min=0), self.log_q.shape[-1]).bool()
+        log_q = self.log_q.masked_fill(torch.where(known, ~held, ~self.allowed), -torch.inf)
         return round_words(self._window(log_q), self.groups, self.words)
 
     @torch.no_grad()

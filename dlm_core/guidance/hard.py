@@ -7,12 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dlm_core.control.protocol import SupportsFixed, SupportsRounding
+from dlm_core.control.protocol import SupportsFixed, SupportsRounding, SupportsSpelling
 from dlm_core.guidance.guard import GuidedRows
 
 
 def fixed_words(
-    groups: Sequence[GuidedRows], lengths: Tensor, width: int, allowed: Tensor | None = None
+    groups: Sequence[GuidedRows],
+    lengths: Tensor,
+    width: int,
+    allowed: Tensor | None = None,
+    unk: int = -1,
 ) -> Tensor:
     """Word ids every hard constraint asks for, (B, width), -1 where free.
 
@@ -21,6 +25,7 @@ def fixed_words(
         lengths: (B,).
         width: places a text may have.
         allowed: (V,) bool, the words of the vocabulary that a text may have; any if omitted.
+        unk: id of UNK, which a control may hold that spells it out at the end.
 
     Raises:
         PluginError: a control returned another shape, or what is no word.
@@ -29,7 +34,10 @@ def fixed_words(
     for group in groups:
         for guard in group.guards:
             if isinstance(guard.control, SupportsFixed):
-                ids = guard.fixed(guard.control, lengths[group.rows], width, allowed)
+                may = allowed
+                if may is not None and isinstance(guard.control, SupportsSpelling):
+                    may = may | (torch.arange(len(may), device=may.device) == unk)
+                ids = guard.fixed(guard.control, lengths[group.rows], width, may)
                 out[group.rows] = torch.where(ids >= 0, ids, out[group.rows])
     return out
 

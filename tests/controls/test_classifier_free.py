@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from dlm_controls import Infill, Length
+from dlm_controls import Infill, Keyword, Length
 from dlm_core.bundle import Model
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.protocol import BuildContext
 from dlm_core.control.state import State
-from dlm_core.errors import SpecError
+from dlm_core.errors import UnsatisfiableError
+from dlm_core.generation.generate import generate
 from dlm_core.guidance.guard import Guard
 
 
@@ -86,12 +87,20 @@ def test_infill_lengths_leave_room_for_a_word(tiny_model: Model) -> None:
     assert Infill(left="a b", words=3).lengths(tiny_model.info) == Lengths(5, 5)
 
 
-@pytest.mark.parametrize(("side", "start"), [("left", 4), ("right", 4)])
-def test_an_unknown_word_is_marked(side: str, start: int, tiny_model: Model) -> None:
-    with pytest.raises(SpecError, match=f"field '{side}'") as caught:
-        Infill(**{side: "The Millx is"}).check(tiny_model.info)
-    assert caught.value.span == (start, start + 5)
-    assert "did you mean 'Mill'?" in (caught.value.hint or "")
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_an_unknown_word_is_told_and_stands(
+    side: str, tiny_model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = Infill(**{side: "The Millx's pub"})
+    spec.check(tiny_model.info)
+    assert f"field '{side}'" in caplog.text and "did you mean 'Mill'?" in caplog.text
+    for result in generate(tiny_model, spec, n=4, sampling={"steps": 3}):
+        assert result.satisfied and "The Millx's pub" in result.text
+
+
+def test_an_unknown_word_does_not_stand_beside_a_pattern(tiny_model: Model) -> None:
+    with pytest.raises(UnsatisfiableError, match="'Millx'"):
+        generate(tiny_model, [Infill(left="The Millx"), Keyword("pub")])
 
 
 def test_length_is_met_by_construction(tiny_model: Model, make_state: Callable[..., State]) -> None:
