@@ -220,6 +220,9 @@ class SamplingConfig(Settings):
     `FREE_TEMPERATURE` where a text has no controls and `GUIDED_TEMPERATURE` where it has some."""
     self_conditioning_temperature: float = Field(default=0.7, gt=0, le=1)
     """Of the word distribution whose mean is fed back to the denoiser; below 1 it is sharper."""
+    drafts: int | None = Field(default=None, ge=1, le=100)
+    """How many drafts of a text are made, of which the likeliest stands; None is 4 where the
+    bundle's writer writes, else 1."""
     corrections: int = Field(default=3, ge=0, le=100)
     """How often a text that its controls find faults in is noised again and finished anew."""
 

@@ -64,6 +64,7 @@ def command(
     spacing: ask.Spacing = SAMPLING.spacing,
     time_power: ask.TimePower = SAMPLING.time_power,
     self_conditioning_temperature: ask.FedBack = SAMPLING.self_conditioning_temperature,
+    drafts: ask.Drafts = SAMPLING.drafts,
     corrections: ask.Corrections = SAMPLING.corrections,
     guidance: ask.Guidance = GUIDANCE.mode,
     writer: ask.Writer = GUIDANCE.writer,

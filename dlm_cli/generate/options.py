@@ -212,6 +212,15 @@ FedBack = Annotated[
         rich_help_panel="Sampling",
     ),
 ]
+Drafts = Annotated[
+    int | None,
+    typer.Option(
+        metavar="INT",
+        help="Drafts of each text, of which the likeliest stands; if omitted 4 where the bundle's "
+        "writer writes, else 1.",
+        rich_help_panel="Sampling",
+    ),
+]
 Corrections = Annotated[
     int,
     typer.Option(

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 
-from dlm_core.control.protocol import SupportsFaults
+from dlm_core.generation.drafts import Draft, read_drafts
 from dlm_core.generation.prepare import Prepared
 from dlm_core.generation.walk import Sample, Walk
 
@@ -20,50 +19,34 @@ TIMES = (0.8, 0.9, 1.0)
 """How far the first, the second and all further corrections go back."""
 
 
-def count_faults(prepared: Sequence[Prepared], sample: Sample, words: Sequence[str]) -> int:
-    """Faults that the controls of a text find in it."""
-    guards = prepared[sample.owner].guards
-    return sum(g.faults(words) for g in guards if isinstance(g.control, SupportsFaults))
-
-
 def correct(
-    walk: Walk,
+    drafts: Sequence[Draft],
     prepared: Sequence[Prepared],
     batch: Sequence[Sample],
-    words: Tensor,
     rounds: int,
     again: Callable[[Sequence[Sample], str], Walk],
-) -> Tensor:
-    """The words (B, L) of a batch, with as few faults as `rounds` corrections leave.
+) -> list[Draft]:
+    """The drafts of a batch, with as few faults as `rounds` corrections leave.
 
     Args:
-        walk: that made them; its drafts become those of the texts that are kept.
+        drafts: one a text.
         prepared: the requests.
         batch: the texts.
-        words: (B, L) ids.
         rounds: how often at most.
         again: a new walk of some texts, with draws of their own name.
     """
-
-    def faults(rows: Sequence[int], found: Tensor) -> list[int]:
-        return [
-            count_faults(prepared, batch[row], walk.model.vocab.tokens(ids[: batch[row].words]))
-            for row, ids in zip(rows, found.tolist(), strict=True)
-        ]
-
-    left = faults(range(len(batch)), words)
-    words = words.clone()
+    best = list(drafts)
     for k in range(rounds):
-        rows = [row for row, count in enumerate(left) if count]
+        rows = [row for row, draft in enumerate(best) if draft.faults]
         if not rows:
             break
-        redone = again([batch[row] for row in rows], f"correction {k}")
-        t = TIMES[min(k, len(TIMES) - 1)]
-        found = redone.run(start=(words[torch.tensor(rows)][:, : redone.longest], t))
-        for place, (row, count) in enumerate(zip(rows, faults(rows, found), strict=True)):
-            if count < left[row]:
-                left[row] = count
-                words[row, : redone.longest] = found[place]
-                for draft, other in zip(walk.drafts, redone.drafts, strict=True):
-                    draft[row] = other[place]
-    return words
+        some = [batch[row] for row in rows]
+        redone = again(some, f"correction {k}")
+        words = torch.zeros(len(rows), redone.longest, dtype=torch.long, device=redone.words.device)
+        for place, row in enumerate(rows):
+            ids = torch.tensor(best[row].words, device=words.device)
+            words[place, : len(ids)] = ids
+        found = redone.run(start=(words, TIMES[min(k, len(TIMES) - 1)]))
+        for row, draft in zip(rows, read_drafts(redone, prepared, some, found), strict=True):
+            best[row] = min(best[row], draft, key=lambda one: one.rank)
+    return best

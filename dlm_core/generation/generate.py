@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +33,7 @@ from dlm_core.generation.arguments import (
     whole,
 )
 from dlm_core.generation.correct import correct
+from dlm_core.generation.drafts import WRITTEN, Draft, finders, other_seed, read_drafts
 from dlm_core.generation.prepare import Prepared, Request, is_free, prepare
 from dlm_core.generation.signature import helpers, signature
 from dlm_core.generation.walk import Sample, Walk, to_end
@@ -173,31 +174,57 @@ class _Run:
     ) -> list[tuple[int, Result]]:
         """Walk one batch, and judge its texts."""
 
-        def walks(some: Sequence[Sample], stream: str) -> Walk:
+        def walks(some: Sequence[Sample], stream: str, told: StepCallback | None = None) -> Walk:
             made = self.model, self.prepared, some, self.sampling, self.guidance
-            return Walk(*made, self.on_step, stream)
+            return Walk(*made, told, stream)
 
-        walk = walks(batch, "sampler")
-        words = walk.run(progress)
-        rounds = self.sampling.corrections
-        words = correct(walk, self.prepared, batch, words, rounds, walks)
-        log_probs = walk.final_log_probs(words)
-        drafts = list(zip(*walk.drafts, strict=True))
+        groups = [self._drafts(sample) for sample in batch]
+        rows = [draft for group in groups for draft in group]
+        firsts = list(accumulate((len(group) for group in groups), initial=0))
+        walk = walks(rows, "sampler", self._told(firsts[:-1]))
+        compared = len(rows) > len(batch) or any(finders(p.guards) for p in self.prepared)
+        found = read_drafts(walk, self.prepared, rows, walk.run(progress), compared)
+        chosen = [
+            min(range(start, end), key=lambda row: found[row].rank)
+            for start, end in pairwise(firsts)
+        ]
+        best = [found[row] for row in chosen]
+        kept = [rows[row] for row in chosen]
+        best = correct(best, self.prepared, kept, self.sampling.corrections, walks)
         return [
-            (sample.owner, self._result(sample, words[row].tolist(), log_probs[row], drafts[row]))
-            for row, sample in enumerate(batch)
+            (sample.owner, self._result(sample, draft))
+            for sample, draft in zip(batch, best, strict=True)
         ]
 
-    def _result(
-        self, sample: Sample, words: list[int], log_probs: list[float], drafts: tuple[str, str]
-    ) -> Result:
+    def _drafts(self, sample: Sample) -> list[Sample]:
+        """The text as it is to be made so many times."""
+        prepared, count = self.prepared[sample.owner], self.sampling.drafts
+        if count is None:
+            count = WRITTEN if prepared.writer is not None else 1
+        seeds = [other_seed(sample.seed, number) for number in range(count)]
+        return [
+            sample,
+            *(
+                sample._replace(seed=seed, words=_draw_words(self.model, prepared, seed))
+                for seed in seeds[1:]
+            ),
+        ]
+
+    def _told(self, firsts: Sequence[int]) -> StepCallback | None:
+        """Tells of the first draft of each text."""
+        told = self.on_step
+        return told and (lambda t, texts: told(t, [texts[row] for row in firsts]))
+
+    def _result(self, sample: Sample, draft: Draft) -> Result:
         owner = self.prepared[sample.owner]
         controls = owner.request.controls
-        tokens = self.model.vocab.tokens(to_end(words[: sample.words], self.model))
+        tokens = self.model.vocab.tokens(to_end(draft.words, self.model))
         for guard in owner.guards:
             tokens = guard.respell(tokens)
         reports = []
-        for term, guard, log_prob in zip(controls.terms, owner.guards, log_probs, strict=True):
+        for term, guard, log_prob in zip(
+            controls.terms, owner.guards, draft.log_probs, strict=True
+        ):
             verdict = Verdict(None, "not asked for")
             if self.verify:
                 verdict = _verdict(term, " ".join(tokens), guard, self.model.info)
@@ -209,7 +236,7 @@ class _Run:
             seed=sample.seed,
             controls=reports,
             signature=signature(*made, self.helpers[sample.owner]),
-            drafts=drafts,
+            drafts=draft.steps,
         )
 
     @usual_torch()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -36,9 +35,12 @@ if TYPE_CHECKING:
     StepCallback = Callable[[float, list[str]], None]
     """(t, texts of x_0_hat) after a step."""
 
+LIKELIHOOD_T, LIKELIHOOD_DRAWS = 0.4, 2
+"""Where a finished text's likelihood is asked for: at less noise the net copies, at more it
+guesses."""
 
-@dataclass(frozen=True)
-class Sample:
+
+class Sample(NamedTuple):
     """One text to make."""
 
     owner: int
@@ -276,6 +278,24 @@ class Walk:
         held = known & F.one_hot(self.fixed.clamp(min=0), self.log_q.shape[-1]).bool()
         log_q = self.log_q.masked_fill(torch.where(known, ~held, ~self.allowed), -torch.inf)
         return round_words(self._window(log_q), self.groups, self.words)
+
+    @torch.no_grad()
+    def nats(self, words: Tensor) -> list[float]:
+        """-log p(w | x_t) a word of each text at t = LIKELIHOOD_T, by the net that wrote it."""
+        canvas = self.fixed.clamp(min=0)
+        self._window(canvas)[:] = words
+        t = torch.full((len(words),), LIKELIHOOD_T, device=words.device)
+        noise = PerSampleNoise(self.seeds, "likelihood", self.model.device)
+        config, total = self.net.config, torch.zeros(len(words), device=words.device)
+        inside = torch.arange(self.longest, device=words.device) < self.words[:, None]
+        self.previous = None
+        for _ in range(LIKELIHOOD_DRAWS):
+            draws = noise.normal(config.max_len, config.embedding_dim)[:, : self.width]
+            x_t = self.net.schedule.q_sample(self.net.embed(canvas), t, draws)
+            log_q = self._window(self._predict(x_t, t).token_log_probs)
+            nats = -log_q.gather(-1, words[..., None])[..., 0]
+            total += (nats * inside).sum(-1) / self.words
+        return (total / LIKELIHOOD_DRAWS).tolist()
 
     @torch.no_grad()
     def final_log_probs(self, words: Tensor) -> list[list[float]]:

@@ -77,11 +77,6 @@ def test_only_texts_with_faults_change_and_fewer_have_any(tiny_model: Model) -> 
     assert [len(a.split()) for a in after] == [len(b.split()) for b in before]
 
 
-def test_a_correction_that_is_no_better_is_dropped(tiny_model: Model) -> None:
-    before = texts(tiny_model, "always", sampling={"corrections": 0})
-    assert texts(tiny_model, "always") == before
-
-
 def test_corrections_do_not_depend_on_the_batch(tiny_model: Model) -> None:
     together = texts(tiny_model, "even")
     assert texts(tiny_model, "even", deterministic=True) == together

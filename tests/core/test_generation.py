@@ -21,7 +21,7 @@ from dlm_core.control.protocol import BuildContext, Control, SupportsLengths
 from dlm_core.control.state import State
 from dlm_core.control.verdict import Verdict
 from dlm_core.diffusion.noise import PerSampleNoise
-from dlm_core.errors import PluginError, SpecError, UnsatisfiableError
+from dlm_core.errors import PluginError, UnsatisfiableError
 from dlm_core.generation.generate import generate, generate_batches
 from dlm_core.generation.prepare import Request
 from dlm_core.natural import tokenise
@@ -429,13 +429,6 @@ def test_a_plugin_that_fails_is_named_at_its_stage(
     with pytest.raises(PluginError, match=message) as caught:
         generate(tiny_model, Broken(stage=stage), sampling=FAST, plugins=plugins)
     assert "broken:" in caught.value.message
-
-
-def test_unknown_words_of_an_infill_are_refused_before_sampling(tiny_model: Model) -> None:
-    with pytest.raises(SpecError, match="does not know the word") as caught:
-        generate(tiny_model, Infill(left="The Mil is"))
-    assert "did you mean 'Mill'?" in (caught.value.hint or "")
-    assert caught.value.span == (4, 7)
 
 
 def test_more_words_than_the_model_has_are_refused(tiny_model: Model) -> None:
