@@ -29,7 +29,7 @@ import meaning_figures as figures
 import meaning_targets as targets_of
 import text_metrics
 from facts_judge import FIELDS, FactsJudge, facts, read_csv
-from meaning_bench import Bench, Row, measure, run, tokens
+from meaning_bench import Bench, Row, measure, run
 from meaning_figures import Figure
 from meaning_targets import Target
 from teacher import Teacher
@@ -120,7 +120,7 @@ def free(bench: Bench) -> Row:
     began = time.perf_counter()
     (results,) = bench.generate([Request(n=bench.limit or 500)])
     seconds = (time.perf_counter() - began) / len(results)
-    texts = [tokens(r) for r in results]
+    texts = [r.tokenised for r in results]
     real = [r for m in bench.rows for r in m.references]
     beside = random.Random(bench.seed).sample(real, min(len(texts), len(real)))
 
@@ -170,6 +170,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--until", type=int, default=0, help="further tries, reported beside")
     parser.add_argument("--steps", type=int, default=SamplingConfig().steps)
     parser.add_argument("--temperature", type=float, default=SamplingConfig().temperature)
+    parser.add_argument("--drafts", type=int, default=SamplingConfig().drafts)
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn to ask and to show")
     parser.add_argument(
@@ -198,7 +199,7 @@ def bench_of(args: argparse.Namespace) -> Bench:
         judge=FactsJudge.of(known),
         teacher=Teacher.load(args.teacher) if args.teacher else None,
         model=None if args.rows == "references" else Model.load(args.model),
-        sampling=SamplingConfig(steps=args.steps, temperature=args.temperature),
+        sampling=SamplingConfig(steps=args.steps, temperature=args.temperature, drafts=args.drafts),
         texts=args.texts,
         limit=args.limit,
         until=args.until,
@@ -224,9 +225,11 @@ def main() -> None:
     for name in args.rows.split(","):
         row = ROWS[name](bench)
         print(printed(name, row), flush=True)
-        for line in targets_of.drawn(bench.shown.get(name, []), args.show, args.seed):
+        shown = targets_of.drawn(bench.shown.get(name, []), args.show, args.seed)
+        for line in shown:
             print(f"  {line}")
         kept[name] = {k: asdict(v) if isinstance(v, Figure) else v for k, v in row.items()}
+        kept[name]["shown"] = shown
         if args.json:  # kept as they come, should a later row fail
             args.json.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
 

@@ -22,6 +22,7 @@ from dlm_core.config import SamplingConfig
 from dlm_core.errors import DLMError
 from dlm_core.generation.generate import generate_batches
 from dlm_core.generation.prepare import Request
+from dlm_core.natural import detokenise
 from dlm_core.results import Result
 
 Row = dict[str, Any]
@@ -114,11 +115,6 @@ def requests_of(bench: Bench, targets: Sequence[Target]) -> tuple[list[Target], 
     return kept, requests
 
 
-def tokens(result: Result) -> str:
-    """The text as the teacher reads it."""
-    return " ".join(result.tokens)
-
-
 def measure(bench: Bench, targets: Sequence[Target], texts: Sequence[Sequence[str]]) -> Row:
     """Facts by the judge, the rest by verdicts, and nats against the targets' references."""
     pairs = list(zip(targets, texts, strict=True))
@@ -181,14 +177,14 @@ def run(
     began = time.perf_counter()
     results = bench.generate(requests)
     seconds = (time.perf_counter() - began) / sum(map(len, results))
-    texts = [[tokens(r) for r in group] for group in results]
+    texts = [[r.tokenised for r in group] for group in results]
     row = measure(bench, kept, texts) | {"seconds_a_text": seconds}
     row["refused"] = len(chosen) - len(kept)
     if bench.until:
-        last = [[tokens(r) for r in group] for group in bench.again(requests)]
+        last = [[r.tokenised for r in group] for group in bench.again(requests)]
         again = measure(bench, kept, last)
         row |= {f"until_{key}": value for key, value in again.items() if isinstance(value, Figure)}
-    note(bench, name, kept, [[r.text for r in group] for group in results])
+    note(bench, name, kept, texts)
     return row, kept, texts
 
 
@@ -204,5 +200,7 @@ def note(
             j = bench.judge.judge(text, target.facts)
             parts = {"missing": j.missing, "wrong": j.wrong, "twice": j.repeated}
             found = "; ".join(f"{k} {v}" for k, v in parts.items() if v)
-            lines.append(f"{asked}\n    {text}" + (f"\n    -> {found}" if found else ""))
+            lines.append(
+                f"{asked}\n    {detokenise(text)}" + (f"\n    -> {found}" if found else "")
+            )
     bench.shown[name] = lines

@@ -1,0 +1,47 @@
+"""The page of figures and texts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import meaning_page
+
+
+def test_a_page_is_rewritten_between_its_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = {"value": 0.975, "low": 0.9, "high": 1.0}
+    ratio = {"value": 1.04, "low": 0.98, "high": 1.1}
+    row = {
+        "targets": 20,
+        "texts": 60,
+        "said": figure,
+        "ratio": ratio,
+        "bleu_lowercase": 61.25,
+        "shown": [
+            "food[French]\n    A French pub.\n    -> twice ['pub']",
+            "name[Aromi]\n    Aromi.",
+        ],
+    }
+    data = tmp_path / "meaning.json"
+    data.write_text(json.dumps({"model": "e2e", "mr": row, "free": {"texts": 3}}))
+    page = tmp_path / "page.md"
+    page.write_text(
+        "a\n<!-- figures -->\nold\n<!-- end -->\nb\n<!-- texts -->\n\n<!-- end -->\nc\n"
+    )
+    monkeypatch.setattr("sys.argv", ["meaning_page.py", str(data), str(page)])
+    for _ in range(2):  # a second run changes nothing
+        meaning_page.main()
+        found = page.read_text()
+        assert found.startswith("a\n<!-- figures -->\n| row") and found.endswith(
+            "<!-- end -->\nc\n"
+        )
+        assert "| 20 × 3 | 97.5 [90, 100] |" in found and "1.04 [0.98, 1.10]" in found
+        assert "old" not in found and found.count("A French pub.") == 1
+        assert "*(twice ['pub'])* <br> <sub>food[French]</sub>" in found
