@@ -1,8 +1,9 @@
 """Correction: texts with faults are noised again, part of the way, and finished anew.
 
-A draft is asked of its own controls (`SupportsFaults`), never of what judges in a benchmark. What
-was right is mostly kept, since noise at t < 1 leaves much of the text, and only texts with faults
-cost more steps.
+A draft is asked of its own controls (`SupportsFaults`), never of what judges in a benchmark; one
+that its writer finds stranger than nearly all texts of people (`Writer.usual`) has a fault, too.
+What was right is mostly kept, since noise at t < 1 leaves much of the text, and only texts with
+faults cost more steps.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ def correct(
     """
     best = list(drafts)
     for k in range(rounds):
-        rows = [row for row, draft in enumerate(best) if draft.faults]
+        rows = [
+            row
+            for row, (draft, sample) in enumerate(zip(best, batch, strict=True))
+            if draft.faults or _is_torn(draft, prepared[sample.owner])
+        ]
         if not rows:
             break
         some = [batch[row] for row in rows]
@@ -50,3 +55,7 @@ def correct(
         for row, draft in zip(rows, read_drafts(redone, prepared, some, found), strict=True):
             best[row] = min(best[row], draft, key=lambda one: one.rank)
     return best
+
+
+def _is_torn(draft: Draft, prepared: Prepared) -> bool:
+    return prepared.writer is not None and draft.nats > prepared.writer.usual

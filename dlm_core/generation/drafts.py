@@ -34,7 +34,8 @@ class Draft(NamedTuple):
         log_probs: log p(c | words) of each control.
         steps: the last step's likeliest words, as `Result.drafts` has them.
         faults: how many its controls find.
-        nats: minus the score above.
+        nats: of its words, a word.
+        score: the one above.
     """
 
     words: list[int]
@@ -42,11 +43,12 @@ class Draft(NamedTuple):
     steps: tuple[str, str]
     faults: int
     nats: float
+    score: float
 
     @property
     def rank(self) -> tuple[int, float]:
         """Lower is better."""
-        return self.faults, self.nats
+        return self.faults, -self.score
 
 
 def other_seed(seed: int, number: int) -> int:
@@ -88,6 +90,6 @@ def read_drafts(
         faults = sum(guard.faults(tokens) for guard in finders(guards))
         met = sum(g.weight * p for g, p in zip(guards, log_probs[row], strict=True))
         steps = walk.drafts[0][row], walk.drafts[1][row]
-        score = nats[row] - met / sample.words
-        found.append(Draft(ids, log_probs[row], steps, faults, score))
+        score = met / sample.words - nats[row]
+        found.append(Draft(ids, log_probs[row], steps, faults, nats[row], score))
     return found

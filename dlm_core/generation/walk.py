@@ -17,6 +17,7 @@ from dlm_core.config import (
     SamplingConfig,
 )
 from dlm_core.control.state import LOG_FLOOR, State
+from dlm_core.diffusion.likelihood import nats_a_word
 from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.diffusion.prediction import Prediction
 from dlm_core.diffusion.rounding import pick_words
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 
     StepCallback = Callable[[float, list[str]], None]
     """(t, texts of x_0_hat) after a step."""
-
-LIKELIHOOD_T, LIKELIHOOD_DRAWS = 0.4, 2
-"""Where a finished text's likelihood is asked for: at less noise the net copies, at more it
-guesses."""
 
 
 class Sample(NamedTuple):
@@ -279,23 +276,20 @@ class Walk:
         log_q = self.log_q.masked_fill(torch.where(known, ~held, ~self.allowed), -torch.inf)
         return round_words(self._window(log_q), self.groups, self.words)
 
-    @torch.no_grad()
     def nats(self, words: Tensor) -> list[float]:
-        """-log p(w | x_t) a word of each text at t = LIKELIHOOD_T, by the net that wrote it."""
+        """Nats a word of each text, by the net that wrote it."""
         canvas = self.fixed.clamp(min=0)
         self._window(canvas)[:] = words
-        t = torch.full((len(words),), LIKELIHOOD_T, device=words.device)
+        place = torch.arange(self.width, device=words.device) - self.offset
+        counted = (place >= 0) & (place < self.words[:, None])
         noise = PerSampleNoise(self.seeds, "likelihood", self.model.device)
-        config, total = self.net.config, torch.zeros(len(words), device=words.device)
-        inside = torch.arange(self.longest, device=words.device) < self.words[:, None]
         self.previous = None
-        for _ in range(LIKELIHOOD_DRAWS):
-            draws = noise.normal(config.max_len, config.embedding_dim)[:, : self.width]
-            x_t = self.net.schedule.q_sample(self.net.embed(canvas), t, draws)
-            log_q = self._window(self._predict(x_t, t).token_log_probs)
-            nats = -log_q.gather(-1, words[..., None])[..., 0]
-            total += (nats * inside).sum(-1) / self.words
-        return (total / LIKELIHOOD_DRAWS).tolist()
+
+        def ask(x_t: Tensor, t: Tensor) -> Tensor:
+            return self._predict(x_t, t).token_log_probs
+
+        found: list[float] = nats_a_word(self.net, ask, canvas, counted, noise).tolist()
+        return found
 
     @torch.no_grad()
     def final_log_probs(self, words: Tensor) -> list[list[float]]:

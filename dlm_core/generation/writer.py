@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,12 +29,15 @@ class Writer:
         ids: of the codes it knows.
         vocab: the model's words.
         fewest: codes of the whole text it takes; shown fewer, the denoiser does better.
+        usual: nats a word that nineteen of twenty texts of people do not exceed
+            (`WriterTrainer.usual_nats`).
     """
 
     net: DiffusionLM
     ids: dict[str, int]
     vocab: Vocab
     fewest: int = 1
+    usual: float = math.inf
 
     def collate(
         self, rows: Sequence[tuple[Sequence[Shown], Sequence[int]]], width: int, offset: int
@@ -73,7 +77,10 @@ def _load(model: Model) -> Writer:
     fewest = config.get("fewest", 1)
     if not isinstance(fewest, int):
         raise MissingError(f"{folder / 'config.json'} is broken: 'fewest' is no whole number")
-    return Writer(net, {name: k for k, name in enumerate(names, 1)}, vocab, fewest)
+    usual = config.get("usual", math.inf)
+    if not isinstance(usual, float):
+        raise MissingError(f"{folder / 'config.json'} is broken: 'usual' is no number")
+    return Writer(net, {name: k for k, name in enumerate(names, 1)}, vocab, fewest, usual)
 
 
 def writer_of(model: Model, controls: Controls) -> Writer | None:

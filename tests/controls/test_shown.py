@@ -21,7 +21,7 @@ def test_facts_of_a_text_and_what_it_does_not_say() -> None:
     assert set(shown.whole) == {
         Code("semantic:name", ("The", "Mill")),
         Code("semantic:near", ("Café", "Rouge")),
-        Code("semantic:eatType=pub"),
+        Code("semantic:eatType=pub", ("pub",)),
         Code("semantic:priceRange=cheap"),
         *(Code(f"semantic:no {f}") for f in ("food", "customer rating", "area", "familyFriendly")),
     }
