@@ -174,7 +174,7 @@ class WriterTrainer(Trainer):
         return collate_shown(rows, self.ids, self.vocab, width, self._offset)
 
     def usual_nats(self) -> float:
-        """Nats a word that nineteen of twenty texts held out do not exceed, shown as in training."""
+        """Nats a word that nineteen of twenty held-out texts stay below, shown as in training."""
         draws, net, found = Random(self.config.seed), self.model, list[float]()
         for start in range(0, len(self.beside), 64):
             texts = self.beside[start : start + 64]
