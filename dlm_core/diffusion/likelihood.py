@@ -1,6 +1,6 @@
 """How likely finished words are to a model: their cross-entropy at one level of noise.
 
-One term of the variational bound at a forward or two, where the bound takes many. At less noise a
+One term of the variational bound at a few forwards, where the bound takes many. At less noise a
 net copies the word it sees, at more it guesses; between, a word that does not fit its sentence
 shows.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 from dlm_core.diffusion.model import DiffusionLM
 from dlm_core.diffusion.noise import PerSampleNoise
 
-TIME, DRAWS = 0.4, 2
+TIME, DRAWS = 0.4, 8
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Correction: texts with faults are noised again, part of the way, and finished anew.
 
 A draft is asked of its own controls (`SupportsFaults`), never of what judges in a benchmark; one
-that its writer finds stranger than nearly all texts of people (`Writer.usual`) has a fault, too.
+that its writer finds stranger than many a text of people (`Writer.usual`) has a fault, too.
 What was right is mostly kept, since noise at t < 1 leaves much of the text, and only texts with
 faults cost more steps.
 """

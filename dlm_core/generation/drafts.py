@@ -5,7 +5,7 @@ the fewest faults the one is kept whose words have the most
 
     log p(words) + sum over controls of weight * log p(c | words)
 
-a word; for log p(words) stands the cross-entropy of the words at one level of noise, given what
+a word, of controls that find no faults themselves; for log p(words) stands the cross-entropy of the words at one level of noise, given what
 the net is shown: a term of the variational bound, at one forward instead of many.
 """
 
@@ -88,7 +88,11 @@ def read_drafts(
         ids = ids[: sample.words]
         tokens = walk.model.vocab.tokens(ids)
         faults = sum(guard.faults(tokens) for guard in finders(guards))
-        met = sum(g.weight * p for g, p in zip(guards, log_probs[row], strict=True))
+        met = sum(
+            guard.weight * value
+            for guard, value in zip(guards, log_probs[row], strict=True)
+            if not isinstance(guard.control, SupportsFaults)
+        )
         steps = walk.drafts[0][row], walk.drafts[1][row]
         score = met / sample.words - nats[row]
         found.append(Draft(ids, log_probs[row], steps, faults, nats[row], score))

@@ -29,8 +29,7 @@ class Writer:
         ids: of the codes it knows.
         vocab: the model's words.
         fewest: codes of the whole text it takes; shown fewer, the denoiser does better.
-        usual: nats a word that nineteen of twenty texts of people do not exceed
-            (`WriterTrainer.usual_nats`).
+        usual: nats a word; a text of more is torn (`WriterTrainer.usual_nats`).
     """
 
     net: DiffusionLM
