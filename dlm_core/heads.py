@@ -27,6 +27,15 @@ MODEL = "model"
 """Key of the digest in a head's config.json."""
 
 
+def state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """What tells a head from what stood in its folder before: its files, when and how large."""
+    found = []
+    for path in (folder / "config.json", folder / "head.safetensors"):
+        if path.is_file():
+            found.append((str(path), (stat := path.stat()).st_mtime_ns, stat.st_size))
+    return tuple(found)
+
+
 def read_config(folder: Path, hint: str | None = None) -> dict[str, Any]:
     """config.json of a head.
 

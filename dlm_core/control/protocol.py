@@ -13,7 +13,7 @@ from torch import Tensor
 from dlm_core.bundle import Model, ModelInfo, read_weights
 from dlm_core.control.probability import log1mexp
 from dlm_core.control.state import State
-from dlm_core.heads import belongs, check_head, read_config
+from dlm_core.heads import belongs, check_head, read_config, state_of
 from dlm_core.vocab import Vocab
 
 _T = TypeVar("_T")
@@ -175,11 +175,8 @@ class BuildContext:
         return FunctionControl(function, multilinear, scope)
 
     def head(self, kind: str, make: Callable[[], _T]) -> _T:
-        """What `make` makes of a head's file, kept with the model while the file stays as it is."""
-        path = self.info.head_path(kind) / "head.safetensors"
-        if not path.is_file():
-            return make()  # which says what is missing
-        return self.model.keep((path, path.stat().st_mtime_ns), make)
+        """What `make` makes of a head, kept with the model while its files stay as they are."""
+        return self.model.keep((kind, state_of(self.info.head_path(kind))), make)
 
     def head_weights(self, kind: str) -> tuple[Path, dict[str, Tensor]]:
         """Folder and tensors of the head that `dlm train control KIND` stored in the bundle.

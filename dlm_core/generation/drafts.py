@@ -5,8 +5,8 @@ the fewest faults the one is kept whose words have the most
 
     log p(words) + sum over controls of weight * log p(c | words)
 
-a word, of controls that find no faults themselves; for log p(words) stands the cross-entropy of the words at one level of noise, given what
-the net is shown: a term of the variational bound, at one forward instead of many.
+a word, of controls that find no faults themselves; for log p(words) stands the cross-entropy of the
+words at one level of noise (`dlm_core.diffusion.likelihood`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from dlm_core.diffusion.model import DiffusionLM
 from dlm_core.diffusion.shown import ShownIds
 from dlm_core.diffusion.surroundings import loading
 from dlm_core.errors import MissingError
-from dlm_core.heads import belongs, check_digest, fill, read_config
+from dlm_core.heads import belongs, check_digest, fill, read_config, state_of
 from dlm_core.vocab import Vocab
 
 
@@ -53,10 +53,9 @@ def load_writer(model: Model) -> Writer | None:
         MissingError: it is broken, or was trained for another model.
     """
     folder = model.info.head_path(WRITER)
-    path = folder / "head.safetensors"
     if not (folder / "config.json").is_file():
         return None
-    return model.keep((path, path.stat().st_mtime_ns), lambda: _load(model))
+    return model.keep((WRITER, state_of(folder)), lambda: _load(model))
 
 
 @loading()

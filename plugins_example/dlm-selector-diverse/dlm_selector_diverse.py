@@ -31,7 +31,7 @@ class Diverse(SelectorSpec):
 
         A text's value falls as others like it are taken, so the greedy order is that of the scores.
         """
-        pairs = [word_pairs(result.text) for result in candidates]
+        pairs = [word_pairs(result.tokenised) for result in candidates]
         nearest = [0.0] * len(candidates)  # similarity to the likest text taken
         scores = [0.0] * len(candidates)
         left = set(range(len(candidates)))

@@ -26,6 +26,7 @@ import typer
 from pydantic import Field
 
 from dlm_core import ControlSpec, Lengths, MissingError, UsageError, Verdict, hookimpl
+from dlm_core.natural import tokenise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -79,7 +80,7 @@ class Evidence:
 
 def detect(texts: Iterable[str], key: str, gamma: float = GAMMA) -> Evidence:
     """Evidence of all texts together: a word that several have at the same place counts once."""
-    placed = {pair for text in texts for pair in enumerate(text.split())}
+    placed = {pair for text in texts for pair in enumerate(tokenise(text))}
     green = sum(is_green(key, gamma, place, word) for place, word in placed)
     return Evidence(green, len(placed), gamma)
 

@@ -137,7 +137,9 @@ def test_controls_of_a_request_share_what_is_loaded(embedded_model: Model) -> No
     context = BuildContext(embedded_model)
     first, second = (Semantic(food=food).build(context) for food in ("Italian", "Indian"))
     assert first.tagger is second.tagger  # type: ignore[attr-defined]
-    other = Semantic(food="Italian").build(BuildContext(embedded_model))
+    again = Semantic(food="Italian").build(BuildContext(embedded_model))
+    other = Semantic(food="Italian").build(BuildContext(Model.load("e2e")))
+    assert again.tagger is first.tagger  # type: ignore[attr-defined]
     assert other.tagger is not first.tagger  # type: ignore[attr-defined]
 
 

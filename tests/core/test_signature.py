@@ -31,9 +31,9 @@ def test_another_head_is_another_signature(copied: Model) -> None:
         return dlm.generate(copied, asked, sampling={"steps": 2}, plugins=PLUGINS)[0]
 
     first = made()
-    (head,) = [part for part in first.signature.split("|") if part.startswith("head:")]
+    head, writer = [part for part in first.signature.split("|") if part.startswith("head:")]
     assert head == f"head:{head_name(Semantic(name='The Mill'), copied.info)}"
-    assert len(head.removeprefix("head:semantic=")) == 8
+    assert len(head.removeprefix("head:semantic=")) == 8 and writer.startswith("head:writer=")
     path = copied.info.head_path("semantic") / "head.safetensors"
     weights = read_weights(path)
     weights["lexicon"] += 0.01

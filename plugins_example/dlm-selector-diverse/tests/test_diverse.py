@@ -41,8 +41,8 @@ def test_each_text_taken_maximises_marginal_relevance(
     for k, taken in enumerate(ranked):
 
         def value(text: dlm.Result, before: list[dlm.Result] = ranked[:k]) -> float:
-            mine = word_pairs(text.text)
-            like = max((similarity(mine, word_pairs(b.text)) for b in before), default=0.0)
+            mine = word_pairs(text.tokenised)
+            like = max((similarity(mine, word_pairs(b.tokenised)) for b in before), default=0.0)
             return relevance * held(text) - (1 - relevance) * like
 
         assert taken.score == pytest.approx(value(taken))
