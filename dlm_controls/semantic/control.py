@@ -129,13 +129,17 @@ class SemanticControl:
         return _any(self.scores(state, (*self.phrases, *self.others)))
 
     def faults(self, words: Sequence[str]) -> int:
-        """1 where the fact is not said, denied or contradicted; only the writer's are mended."""
-        from dlm_controls.semantic.oracle import judge
+        """Is the fact said and nothing against it, and does the text hold together otherwise?
+
+        1 each for the fact, contradictions and what is said twice; only the writer's are mended.
+        """
+        from dlm_controls.semantic.oracle import contradictions, judge, repetitions
 
         if not self.written:
             return 0
         found = judge(words, *self.fact)
-        return int(not (found.value and found.right_field and found.consistent))
+        said = found.value and found.right_field and found.consistent
+        return (not said) + bool(contradictions(words)) + bool(repetitions(words))
 
     def respell(self, words: Sequence[str]) -> list[str]:
         """The words with a foreign place where its stand-in is."""
