@@ -48,7 +48,7 @@ def table(data: Mapping[str, Any]) -> str:
             continue
         cells = [about, f"{row['targets']} × {row['texts'] // row['targets']}"]
         cells += [_cell(key, row.get(key)) for key in COLUMNS]
-        cells += [f"{row['bleu_lowercase']:.1f}" if "bleu_lowercase" in row else "–"]
+        cells += [f"{row['bleu_lowercase']['value']:.1f}" if "bleu_lowercase" in row else "–"]
         cells += [f"{row['seconds_a_text']:.2f}" if "seconds_a_text" in row else "–"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -88,8 +88,8 @@ def main() -> None:
     args = parser.parse_args()
     data, page = json.loads(args.json.read_text("utf-8")), args.page.read_text("utf-8")
     for mark, content in (("figures", table(data)), ("texts", texts(data))):
-        block = re.compile(rf"(<!-- {mark} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        page = block.sub(lambda m, new=content: f"{m[1]}{new}{m[2]}", page)
+        block = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = block.sub(lambda m, new=content: f"{m[1]}{new}\n{m[2]}", page)
     args.page.write_text(page, "utf-8")
 
 

@@ -23,7 +23,7 @@ def test_a_page_is_rewritten_between_its_marks(
         "texts": 60,
         "said": figure,
         "ratio": ratio,
-        "bleu_lowercase": 61.25,
+        "bleu_lowercase": {"value": 61.25, "low": 60.0, "high": 62.0},
         "shown": [
             "food[French]\n    A French pub.\n    -> twice ['pub']",
             "name[Aromi]\n    Aromi.",
