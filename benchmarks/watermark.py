@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--weight", type=float, default=1.0)
     parser.add_argument("--guidance", default="posterior,paper", help="modes")
     parser.add_argument("--steps", type=int, default=SamplingConfig().steps)
+    parser.add_argument("--drafts", type=int, help="of each text, marked or not")
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--out", type=Path, help="figures as JSON")
     parser.add_argument("--plot", type=Path, help="trade-off curve as PNG (matplotlib)")
@@ -105,7 +106,7 @@ def main() -> None:
         Model.load(args.model),
         Teacher.load(args.teacher),
         args.shared,
-        SamplingConfig(steps=args.steps),
+        SamplingConfig(steps=args.steps, drafts=args.drafts),
         GuidanceConfig(),
         1.0,
         args.batch_size,
