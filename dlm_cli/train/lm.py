@@ -138,6 +138,7 @@ def train_lm(
     from dlm_core.config import load_toml
     from dlm_core.corpora import read_corpus
     from dlm_core.data_check import hold_out
+    from dlm_core.errors import UsageError
 
     data, readers = load_toml(config) if config else {}, load(plugin).corpora
     if max_steps is not None:
@@ -148,6 +149,10 @@ def train_lm(
     saved = Checkpoint.read(out / CHECKPOINT) if resume else None
     tuned = Bundle.load(init) if init is not None else None
     settings = _settings(data, str(config or "defaults"), saved, tuned)
+    if tuned is not None and settings.bert_checkpoint is not None:
+        raise UsageError(
+            f"key 'bert_checkpoint' of {config} and option '--init' exclude each other"
+        )
     check_stop(stop_after, settings, saved)
     require_folder(out, "--out")
     texts = [e.text for e in read_corpus(corpus, readers, encoding)]
@@ -170,6 +175,8 @@ def train_lm(
             warn(note)
     elif tuned is not None:
         trainer.start_from(tuned)
+    elif settings.bert_checkpoint is not None:
+        trainer.start_from_bert(settings.bert_checkpoint)
     if run(trainer, stop_after):
         stderr(f"wrote the bundle {out}")
 

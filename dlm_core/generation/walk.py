@@ -17,12 +17,12 @@ from dlm_core.config import (
     SamplingConfig,
 )
 from dlm_core.control.state import LOG_FLOOR, State
+from dlm_core.diffusion.denoisers.shown import ShownIds
 from dlm_core.diffusion.likelihood import nats_a_word
 from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.diffusion.prediction import Prediction
 from dlm_core.diffusion.rounding import pick_words
 from dlm_core.diffusion.samplers import Progress, ddim
-from dlm_core.diffusion.shown import ShownIds
 from dlm_core.generation.prepare import Prepared
 from dlm_core.generation.writer import Writer, shown_by
 from dlm_core.guidance.guard import GuidedRows
