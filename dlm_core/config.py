@@ -234,7 +234,8 @@ class TrainConfig(Settings):
 class SamplingConfig(Settings):
     """How x_T is walked to x_0."""
 
-    sampler: Literal["ancestral", "ddim"] = "ancestral"
+    sampler: Literal["ancestral", "ddim", "dpmpp_2m"] = "ancestral"
+    """`dpmpp_2m` is DPM-Solver++(2M): noiseless like ddim at eta 0, to second order."""
     steps: int = Field(default=25, gt=0)
     eta: float = Field(default=1.0, ge=0, le=1)
     """DDIM's stochasticity; 1 is ancestral sampling."""
@@ -250,6 +251,8 @@ class SamplingConfig(Settings):
     temperature: float | None = Field(default=None, ge=0)
     """Of the word the clamp picks: 0 takes the likeliest word; above 1 texts differ more. None is
     `FREE_TEMPERATURE` where a text has no controls and `GUIDED_TEMPERATURE` where it has some."""
+    self_conditioning: bool = True
+    """Feed the last estimate back to a denoiser that was trained for it; else zeros."""
     self_conditioning_temperature: float = Field(default=0.7, gt=0, le=1)
     """Of the word distribution whose mean is fed back to the denoiser; below 1 it is sharper."""
     drafts: int | None = Field(default=None, ge=1, le=100)
