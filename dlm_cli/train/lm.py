@@ -138,7 +138,6 @@ def train_lm(
     from dlm_core.config import load_toml
     from dlm_core.corpora import read_corpus
     from dlm_core.data_check import hold_out
-    from dlm_core.errors import UsageError
 
     data, readers = load_toml(config) if config else {}, load(plugin).corpora
     if max_steps is not None:
@@ -149,10 +148,6 @@ def train_lm(
     saved = Checkpoint.read(out / CHECKPOINT) if resume else None
     tuned = Bundle.load(init) if init is not None else None
     settings = _settings(data, str(config or "defaults"), saved, tuned)
-    if tuned is not None and settings.bert_checkpoint is not None:
-        raise UsageError(
-            f"key 'bert_checkpoint' of {config} and option '--init' exclude each other"
-        )
     check_stop(stop_after, settings, saved)
     require_folder(out, "--out")
     texts = [e.text for e in read_corpus(corpus, readers, encoding)]
@@ -170,13 +165,7 @@ def train_lm(
         settings.with_vocab(len(vocab)), vocab, texts, valid_texts, out,
         pick_device(device), compile, (corpus, valid or f"{corpus}, held out"),
     )  # fmt: skip
-    if resume:
-        for note in trainer.resume(new_data):
-            warn(note)
-    elif tuned is not None:
-        trainer.start_from(tuned)
-    elif settings.bert_checkpoint is not None:
-        trainer.start_from_bert(settings.bert_checkpoint)
+    _begin(trainer, resume, new_data, tuned)
     if run(trainer, stop_after):
         stderr(f"wrote the bundle {out}")
 
@@ -205,12 +194,26 @@ def _check_beginning(
     check_new(out, force)
 
 
+def _begin(trainer: Trainer, resume: bool, new_data: bool, tuned: Bundle | None) -> None:
+    """The weights that training begins with, where they are not random."""
+    if resume:
+        for note in trainer.resume(new_data):
+            warn(note)
+    elif tuned is not None:
+        trainer.start_from(tuned)
+    elif (checkpoint := trainer.config.bert_checkpoint) is not None:
+        trainer.start_from_bert(checkpoint)
+
+
 def _settings(
     data: dict[str, Any], where: str, saved: Checkpoint | None, tuned: Bundle | None
 ) -> TrainConfig:
     """The settings given, over those of the checkpoint or the shape of the model to begin with."""
     from dlm_core.config import TrainConfig
+    from dlm_core.errors import UsageError
 
+    if tuned is not None and "bert_checkpoint" in data:
+        raise UsageError("option '--init' and key 'bert_checkpoint' exclude each other")
     base: dict[str, Any] = {}
     if saved is not None:
         base = saved.config
