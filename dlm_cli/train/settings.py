@@ -42,12 +42,15 @@ def take_places(context: typer.Context, file: Path | None) -> Path | None:
     file = Path(os.path.expanduser(file))
     data, places = load_toml(file), {}
     for key in PLACES:
-        value = data.get(key, "")
-        if not isinstance(value, str):
+        if key not in data:
+            continue
+        if not isinstance(data[key], str):
             raise UsageError(f"{file}, key '{key}': must be a string")
-        reader, separator, path = value.rpartition(":") if key != "out" else ("", "", value)
-        if path:
-            places[key] = reader + separator + str(file.parent / os.path.expanduser(path))
+        reader, colon, path = ("", "", data[key]) if key == "out" else data[key].partition(":")
+        # without a reader it is refused as the option would be
+        places[key] = (
+            reader + colon + str(file.parent / os.path.expanduser(path)) if path else reader
+        )
     context.default_map = places
     return file
 
@@ -55,7 +58,7 @@ def take_places(context: typer.Context, file: Path | None) -> Path | None:
 SettingsFile = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE]",
+        metavar="FILE",
         help="TOML of a whole run: what --config has, and 'corpus', 'valid' and 'out', whose paths "
         "are relative to it. Options given beside it win.",
         is_eager=True,
