@@ -104,8 +104,12 @@ class ModelConfig(Settings):
     """`words`: x_0_hat is the mean word vector under predicted word probabilities; `vector`: the
     network's output is the vector (the paper)."""
     self_conditioning: bool = True
+    denoiser: Literal["transformer", "unet", "bert"] = "transformer"
+    """The network: ours, the paper's ablation (App. H), or transformers' BERT (App. B)."""
     hidden: int = Field(default=256, gt=0, le=65_536)
+    """Width of a position inside the denoiser; a U-Net's narrowest, it has up to twice as many."""
     layers: int = Field(default=6, gt=0, le=1_000)
+    """Blocks; of a U-Net residual blocks a level, on each of its two ways."""
     heads: int = Field(default=4, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
@@ -115,7 +119,7 @@ class ModelConfig(Settings):
             raise ValueError(f"hidden={self.hidden} is not a multiple of heads={self.heads}")
         if self.parametrisation != "x_0" and self.readout == "words":
             raise ValueError("parametrisation eps or mu needs readout='vector'")
-        weights = 12 * self.layers * self.hidden**2 + self.vocab_size * self.embedding_dim
+        weights = self.block_weights + self.vocab_size * self.embedding_dim
         if weights > MOST_WEIGHTS:
             raise ValueError(
                 f"layers={self.layers}, hidden={self.hidden}, vocab_size={self.vocab_size} and "
@@ -123,6 +127,24 @@ class ModelConfig(Settings):
                 f"{MOST_WEIGHTS:.0e}"
             )
         return self
+
+    @property
+    def block_weights(self) -> int:
+        """Weights that the denoiser's blocks have at least."""
+        a_layer = 200 if self.denoiser == "unet" else 12
+        return a_layer * self.layers * self.hidden**2
+
+    def require_shown(self) -> None:
+        """Refuse a denoiser that cannot be shown codes.
+
+        Raises:
+            UsageError: it is no Transformer.
+        """
+        if self.denoiser != "transformer":
+            raise UsageError(
+                f"a model with denoiser '{self.denoiser}' cannot have a writer",
+                'its controls steer it all the same; denoiser = "transformer" can have one',
+            )
 
     @classmethod
     def paper(cls, vocab_size: int = 821, embedding_dim: int = 16) -> ModelConfig:
@@ -183,6 +205,8 @@ class TrainConfig(Settings):
     learns to write the rest of the sentence to fit what a control asks."""
     importance_sampling: bool = False
     """Draw t in proportion to its loss's root mean square (App. B; for `vlb`)."""
+    bert_checkpoint: str | None = None
+    """Folder or hub id of a BERT whose weights `dlm train lm` begins with; for denoiser 'bert'."""
     min_count: int = Field(default=10, ge=0)
     seed: int = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
@@ -193,6 +217,14 @@ class TrainConfig(Settings):
     sample_steps: int = Field(default=50, gt=0)
     model: ModelConfig = ModelConfig()
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.bert_checkpoint is not None and self.model.denoiser != "bert":
+            raise ValueError("bert_checkpoint needs denoiser='bert' in the [model] table")
+        if self.optimizer == "muon" and self.model.denoiser == "unet":
+            raise ValueError("optimizer 'muon' is for matrices, denoiser 'unet' has convolutions")
+        return self
+
     def with_vocab(self, size: int) -> Self:
         """The same for a vocabulary of this size."""
         model = self.model.model_copy(update={"vocab_size": size})
@@ -202,7 +234,8 @@ class TrainConfig(Settings):
 class SamplingConfig(Settings):
     """How x_T is walked to x_0."""
 
-    sampler: Literal["ancestral", "ddim"] = "ancestral"
+    sampler: Literal["ancestral", "ddim", "dpmpp_2m"] = "ancestral"
+    """`dpmpp_2m` is DPM-Solver++(2M): noiseless like ddim at eta 0, to second order."""
     steps: int = Field(default=25, gt=0)
     eta: float = Field(default=1.0, ge=0, le=1)
     """DDIM's stochasticity; 1 is ancestral sampling."""
@@ -218,6 +251,8 @@ class SamplingConfig(Settings):
     temperature: float | None = Field(default=None, ge=0)
     """Of the word the clamp picks: 0 takes the likeliest word; above 1 texts differ more. None is
     `FREE_TEMPERATURE` where a text has no controls and `GUIDED_TEMPERATURE` where it has some."""
+    self_conditioning: bool = True
+    """Feed the last estimate back to a denoiser that was trained for it; else zeros."""
     self_conditioning_temperature: float = Field(default=0.7, gt=0, le=1)
     """Of the word distribution whose mean is fed back to the denoiser; below 1 it is sharper."""
     drafts: int | None = Field(default=None, ge=1, le=100)

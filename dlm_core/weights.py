@@ -89,7 +89,7 @@ def check_sizes(path: Path, header: dict[str, dict[str, Any]], config: Any) -> N
     shapes: list[list[int]] = [tensor.get("shape", []) for tensor in header.values()]
     sizes = {size for shape in shapes for size in shape}
     numbers = sum(math.prod(shape) for shape in shapes)
-    blocks = 12 * config.layers * config.hidden**2
+    blocks = config.block_weights
     tables = (2 * config.vocab_size + 4 * config.max_len) * (config.hidden + config.embedding_dim)
     found = {
         "vocab_size and embedding_dim": [config.vocab_size, config.embedding_dim] in shapes,

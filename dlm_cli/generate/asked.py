@@ -59,11 +59,14 @@ def _resolve(cls: type[_S], base: _S, options: dict[str, Any]) -> _S:
 def warn_of_idle_options(sampling: SamplingConfig, guidance: GuidanceConfig) -> None:
     """Say which options change nothing beside the others."""
     idle: list[tuple[str, Settings, Settings, str]] = []
-    if sampling.sampler == "ancestral":
+    if sampling.sampler != "ddim":
         idle.append(("eta", sampling, SAMPLING, "--sampler ddim"))
     if not sampling.clamp:
         idle.append(("temperature", sampling, SAMPLING, "--clamp"))
         idle.append(("clamp_start", sampling, SAMPLING, "--clamp"))
+    if not sampling.self_conditioning:
+        needed = "--self-conditioning"
+        idle.append(("self_conditioning_temperature", sampling, SAMPLING, needed))
     if guidance.mode == "posterior":
         names = ("guidance_steps", "guidance_lr", "optimizer", "fluency")
         idle += [(name, guidance, GUIDANCE, "--guidance paper or both") for name in names]

@@ -63,6 +63,7 @@ def command(
     clamp_start: ask.ClampStart = SAMPLING.clamp_start,
     spacing: ask.Spacing = SAMPLING.spacing,
     time_power: ask.TimePower = SAMPLING.time_power,
+    self_conditioning: ask.SelfConditioning = SAMPLING.self_conditioning,
     self_conditioning_temperature: ask.FedBack = SAMPLING.self_conditioning_temperature,
     drafts: ask.Drafts = SAMPLING.drafts,
     corrections: ask.Corrections = SAMPLING.corrections,

@@ -154,8 +154,11 @@ Steps = Annotated[
     int, typer.Option(metavar="INT", help="Denoising steps.", rich_help_panel="Sampling")
 ]
 Sampler = Annotated[
-    Literal["ancestral", "ddim"],
-    typer.Option(help="How x_T is walked to x_0.", rich_help_panel="Sampling"),
+    Literal["ancestral", "ddim", "dpmpp_2m"],
+    typer.Option(
+        help="How x_T is walked to x_0; dpmpp_2m is DPM-Solver++(2M), without noise.",
+        rich_help_panel="Sampling",
+    ),
 ]
 Eta = Annotated[
     float,
@@ -201,6 +204,15 @@ TimePower = Annotated[
     typer.Option(
         metavar="FLOAT",
         help="1 spaces the steps evenly; below 1 more of them fall on high noise.",
+        rich_help_panel="Sampling",
+    ),
+]
+SelfConditioning = Annotated[
+    bool,
+    typer.Option(
+        "--self-conditioning/--no-self-conditioning",
+        metavar="",
+        help="Feed the last estimate back to a denoiser that was trained for it.",
         rich_help_panel="Sampling",
     ),
 ]

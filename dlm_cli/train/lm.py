@@ -12,6 +12,7 @@ from dlm_cli.help import examples
 from dlm_cli.models import check_new
 from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
 from dlm_cli.output import pick_device, progress_bar, require_folder, stderr, warn
+from dlm_cli.train.settings import SettingsFile, read_settings
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model as Bundle
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 EPILOG = examples(
     "dlm train lm --corpus e2e:train.csv.gz --valid e2e:valid.csv.gz --out runs/e2e",
     "dlm train lm --corpus text:mine.txt --config mine.toml --out runs/mine --resume",
+    "dlm train lm examples/unet.toml --max-steps 500",
 )
 OutOption = Annotated[
     Path,
@@ -115,6 +117,7 @@ ForceOption = Annotated[
 def train_lm(
     corpus: Corpus,
     out: OutOption,
+    file: SettingsFile = None,
     valid: ValidOption = None,
     encoding: Encoding = None,
     plugin: PluginFiles = None,
@@ -135,11 +138,10 @@ def train_lm(
     """
     from dlm_cli.plugins.loading import load
     from dlm_core.bundle import Model as Bundle
-    from dlm_core.config import load_toml
     from dlm_core.corpora import read_corpus
     from dlm_core.data_check import hold_out
 
-    data, readers = load_toml(config) if config else {}, load(plugin).corpora
+    data, readers = read_settings(file, config), load(plugin).corpora
     if max_steps is not None:
         data["max_steps"] = max_steps
     _check_beginning(out, resume, new_data, init, force)
@@ -147,7 +149,7 @@ def train_lm(
 
     saved = Checkpoint.read(out / CHECKPOINT) if resume else None
     tuned = Bundle.load(init) if init is not None else None
-    settings = _settings(data, str(config or "defaults"), saved, tuned)
+    settings = _settings(data, str(file or config or "defaults"), saved, tuned)
     check_stop(stop_after, settings, saved)
     require_folder(out, "--out")
     texts = [e.text for e in read_corpus(corpus, readers, encoding)]
@@ -165,11 +167,7 @@ def train_lm(
         settings.with_vocab(len(vocab)), vocab, texts, valid_texts, out,
         pick_device(device), compile, (corpus, valid or f"{corpus}, held out"),
     )  # fmt: skip
-    if resume:
-        for note in trainer.resume(new_data):
-            warn(note)
-    elif tuned is not None:
-        trainer.start_from(tuned)
+    _begin(trainer, resume, new_data, tuned)
     if run(trainer, stop_after):
         stderr(f"wrote the bundle {out}")
 
@@ -198,12 +196,26 @@ def _check_beginning(
     check_new(out, force)
 
 
+def _begin(trainer: Trainer, resume: bool, new_data: bool, tuned: Bundle | None) -> None:
+    """The weights that training begins with, where they are not random."""
+    if resume:
+        for note in trainer.resume(new_data):
+            warn(note)
+    elif tuned is not None:
+        trainer.start_from(tuned)
+    elif (checkpoint := trainer.config.bert_checkpoint) is not None:
+        trainer.start_from_bert(checkpoint)
+
+
 def _settings(
     data: dict[str, Any], where: str, saved: Checkpoint | None, tuned: Bundle | None
 ) -> TrainConfig:
     """The settings given, over those of the checkpoint or the shape of the model to begin with."""
     from dlm_core.config import TrainConfig
+    from dlm_core.errors import UsageError
 
+    if tuned is not None and "bert_checkpoint" in data:
+        raise UsageError("option '--init' and key 'bert_checkpoint' exclude each other")
     base: dict[str, Any] = {}
     if saved is not None:
         base = saved.config

@@ -74,6 +74,7 @@ def train_writer(
 
     plugins = load(plugin)
     info = ModelInfo.read(model)
+    info.config.require_shown()
     folder = out or info.head_path(WRITER)
     _check_folder(info, folder, out, resume, force)
     saved = Checkpoint.read(folder / CHECKPOINT) if resume else None

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from dlm_core.control.protocol import BuildContext
 from dlm_core.control.state import State
-from dlm_core.diffusion.denoiser import sinusoid
+from dlm_core.diffusion.denoisers.transformer import sinusoid
 from dlm_core.diffusion.surroundings import loading
 from dlm_core.heads import broken, fill, read_labels, read_settings, write_head
 from dlm_core.training.data import LengthBatches, collate

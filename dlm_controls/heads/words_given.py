@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlm_core.control.state import LOG_FLOOR
-from dlm_core.diffusion.denoiser import Transformer
+from dlm_core.diffusion.denoisers.transformer import Transformer
 from dlm_core.diffusion.rounding import pick_words
 from dlm_core.training.data import collate, layout
 

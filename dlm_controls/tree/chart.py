@@ -29,7 +29,7 @@ from dlm_controls.heads.words_given import NOTHING_SHOWN, WordsGiven
 from dlm_controls.tree.bracketing import ROOTS, Bracket
 from dlm_controls.tree.labels import HEAD
 from dlm_core.control.protocol import BuildContext
-from dlm_core.diffusion.denoiser import Transformer
+from dlm_core.diffusion.denoisers.transformer import Transformer
 from dlm_core.diffusion.surroundings import loading
 from dlm_core.heads import fill, read_labels
 

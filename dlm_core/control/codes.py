@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from dlm_core.control.shown import Shown
-from dlm_core.diffusion.shown import MOST_WORDS, NONE, ShownIds
+from dlm_core.diffusion.denoisers.shown import MOST_WORDS, NONE, ShownIds
 from dlm_core.vocab import Vocab
 
 

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlm_core.config import LossWeights, ModelConfig, Objective
-from dlm_core.diffusion.denoiser import Denoiser
+from dlm_core.diffusion.denoisers.make import make_denoiser
+from dlm_core.diffusion.denoisers.shown import ShownDenoiser, ShownIds
 from dlm_core.diffusion.prediction import Prediction
 from dlm_core.diffusion.rollout import SHARPNESS, Rollout
 from dlm_core.diffusion.rounding import pick_words
 from dlm_core.diffusion.schedule import NoiseSchedule
-from dlm_core.diffusion.shown import ShownDenoiser, ShownIds
 
 LENGTH_WEIGHT = 0.1
 """Of -log p(n | shown); it shares no parameter with the rest."""
@@ -65,7 +65,7 @@ class DiffusionLM(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
         self.embedding.weight.requires_grad_(config.learned_embedding)
         self.rounding_bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.denoiser = ShownDenoiser(config, codes) if codes else Denoiser(config)
+        self.denoiser = make_denoiser(config, codes)
         self.register_buffer("length_counts", torch.zeros(config.max_len + 1))
 
     def take_words(self, other: DiffusionLM) -> None:

@@ -18,6 +18,8 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 """(x_t (B, L, D), t (B,)) -> x_0_hat (B, L, D)."""
 Randn = Callable[[], Tensor]
 """Fresh standard normals, (B, L, D)."""
+Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(x_t, x_0_hat, t, s) -> mean (B, L, D) and variance (B, 1, 1) of x_s."""
 
 
 class StepGuide(Protocol):
@@ -69,23 +71,70 @@ def ddim(
 
     The step's std is eta times that of q(x_s | x_t, x_0); at eta = 1 its mean is that of q too.
     """
-    x = x_T
-    batch = x_T.shape[0]
+
+    def step(x: Tensor, x_0_hat: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+        alpha_bar_t = schedule.alpha_bar(t)[:, None, None]
+        alpha_bar_s = schedule.alpha_bar(s)[:, None, None]
+        _, _, q_var = schedule.posterior_coefficients(t, s)
+        var = eta**2 * q_var[:, None, None]
+        eps = (x - alpha_bar_t.sqrt() * x_0_hat) / (1 - alpha_bar_t).sqrt()
+        mean = alpha_bar_s.sqrt() * x_0_hat + (1 - alpha_bar_s - var).clamp(min=0).sqrt() * eps
+        return mean, var
+
+    return _walk(denoise, x_T, times, step, randn, guide, progress)
+
+
+def dpmpp_2m(
+    denoise: Denoise,
+    x_T: Tensor,  # noqa: N803
+    times: Tensor,
+    schedule: NoiseSchedule,
+    guide: StepGuide | None = None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): the noiseless walk to second order.
+
+    x_0_hat is extrapolated from the last two estimates, linearly in lambda = log(sqrt(alpha_bar) /
+    sqrt(1 - alpha_bar)); the first step is DDIM's with eta = 0.
+    """
+    earlier: list[tuple[Tensor, Tensor]] = []
+    """The last estimate and the step in lambda that followed it."""
+
+    def step(x: Tensor, x_0_hat: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+        ab_t, ab_s = (schedule.alpha_bar(time)[:, None, None] for time in (t, s))
+        h = (ab_s.logit() - ab_t.logit()) / 2  # lambda_s - lambda_t
+        slope = torch.zeros_like(x_0_hat)  # of x_0_hat over lambda
+        if earlier:
+            before, h_before = earlier.pop()
+            slope = (x_0_hat - before) / h_before
+        earlier.append((x_0_hat, h))
+        ahead = x_0_hat + slope * h / 2  # D_i, at the middle of the step
+        mean = ((1 - ab_s) / (1 - ab_t)).sqrt() * x - ab_s.sqrt() * torch.expm1(-h) * ahead
+        return mean, torch.zeros_like(h)
+
+    return _walk(denoise, x_T, times, step, None, guide, progress)
+
+
+def _walk(
+    denoise: Denoise,
+    x: Tensor,
+    times: Tensor,
+    step: Step,
+    randn: Randn | None,
+    guide: StepGuide | None,
+    progress: Progress | None,
+) -> Tensor:
+    """Take `step` from each time to the next; the last estimate is x_0."""
     grid = times.tolist()
     for k, (t_value, s_value) in enumerate(zip(grid, [*grid[1:], None], strict=True)):
-        t = torch.full((batch,), t_value, device=x.device)
+        t = torch.full((len(x),), t_value, device=x.device)
         x_0_hat = denoise(x, t)
         if s_value is None:
             x = x_0_hat
         else:
-            s = torch.full((batch,), s_value, device=x.device)
-            alpha_bar_t = schedule.alpha_bar(t)[:, None, None]
-            alpha_bar_s = schedule.alpha_bar(s)[:, None, None]
-            _, _, q_var = schedule.posterior_coefficients(t, s)
-            var = eta**2 * q_var[:, None, None]
-            eps = (x - alpha_bar_t.sqrt() * x_0_hat) / (1 - alpha_bar_t).sqrt()
-            mean = alpha_bar_s.sqrt() * x_0_hat + (1 - alpha_bar_s - var).clamp(min=0).sqrt() * eps
-            x = mean + var.sqrt() * randn()
+            s = torch.full_like(t, s_value)
+            mean, var = step(x, x_0_hat, t, s)
+            x = mean if randn is None else mean + var.sqrt() * randn()
             if guide is not None:
                 x = guide(x, s, mean, var)
         if progress is not None:

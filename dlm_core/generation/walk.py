@@ -17,17 +17,17 @@ from dlm_core.config import (
     SamplingConfig,
 )
 from dlm_core.control.state import LOG_FLOOR, State
+from dlm_core.diffusion.denoisers.shown import ShownIds
 from dlm_core.diffusion.likelihood import nats_a_word
 from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.diffusion.prediction import Prediction
 from dlm_core.diffusion.rounding import pick_words
-from dlm_core.diffusion.samplers import Progress, ddim
-from dlm_core.diffusion.shown import ShownIds
+from dlm_core.diffusion.samplers import Progress, ddim, dpmpp_2m
 from dlm_core.generation.prepare import Prepared
 from dlm_core.generation.writer import Writer, shown_by
 from dlm_core.guidance.guard import GuidedRows
 from dlm_core.guidance.hard import fixed_words, round_words
-from dlm_core.guidance.paper import guide
+from dlm_core.guidance.paper import guide as climb
 from dlm_core.guidance.posterior import tilt
 
 if TYPE_CHECKING:
@@ -213,8 +213,9 @@ class Walk:
                 hard = (self.fixed >= 0)[..., None]
                 log_q = torch.where(hard, predicted.token_log_probs, log_q)
         self.log_q, self.unguided = log_q, predicted.token_log_probs
-        sharp = F.softmax(log_q / self.sampling.self_conditioning_temperature, dim=-1)
-        self.previous = sharp @ self.net.embedding_matrix
+        if self.sampling.self_conditioning:
+            sharp = F.softmax(log_q / self.sampling.self_conditioning_temperature, dim=-1)
+            self.previous = sharp @ self.net.embedding_matrix
         if self.on_step is not None:
             self.on_step(float(t[0]), self._texts(log_q.argmax(-1)))
         if not self.sampling.clamp or float(t[0]) > self.sampling.clamp_start:
@@ -231,7 +232,7 @@ class Walk:
     def _guide(self, x_s: Tensor, s: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         if not self._active(s):
             return x_s
-        return guide(
+        return climb(
             x_s,
             mean,
             var,
@@ -259,16 +260,12 @@ class Walk:
             times = times[times <= start[1]]
             t = times[:1].to(x).expand(len(x))
             x = schedule.q_sample(self.net.embed(canvas), t, x)
-        ddim(
-            self._denoise,
-            x,
-            times,
-            schedule,
-            self._randn,
-            1.0 if sampling.sampler == "ancestral" else sampling.eta,
-            self._guide if self.guidance.mode != "posterior" and self.groups else None,
-            progress,
-        )
+        guide = self._guide if self.guidance.mode != "posterior" and self.groups else None
+        if sampling.sampler == "dpmpp_2m":
+            dpmpp_2m(self._denoise, x, times, schedule, guide, progress)
+        else:
+            eta = 1.0 if sampling.sampler == "ancestral" else sampling.eta
+            ddim(self._denoise, x, times, schedule, self._randn, eta, guide, progress)
         self.drafts = (self._texts(self.unguided.argmax(-1)), self._texts(self.log_q.argmax(-1)))
         # rounding: argmax p(w | x_0) (§4.2), among the texts that hard constraints admit
         known = (self.fixed >= 0)[..., None]

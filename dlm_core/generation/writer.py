@@ -12,8 +12,8 @@ from dlm_core.bundle import Model, read_weights
 from dlm_core.control.codes import collate_shown
 from dlm_core.control.compose import Controls
 from dlm_core.control.shown import WRITER, Shown, SupportsShown
+from dlm_core.diffusion.denoisers.shown import ShownIds
 from dlm_core.diffusion.model import DiffusionLM
-from dlm_core.diffusion.shown import ShownIds
 from dlm_core.diffusion.surroundings import loading
 from dlm_core.errors import MissingError
 from dlm_core.heads import belongs, check_digest, fill, read_config, state_of

@@ -150,12 +150,13 @@ def check_settings(saved: Checkpoint, config: TrainConfig) -> str | None:
         UsageError: names the first that differs.
     """
     told = None
+    before = TrainConfig.read(saved.config, "the checkpoint").model_dump(mode="json")
     for key, value in config.model_dump(mode="json").items():
-        then = saved.config.get(key)
+        then = before[key]  # an earlier version's lacks settings that have come since
         if then == value:
             continue
         if isinstance(value, dict) and isinstance(then, dict):
-            part = next(name for name in value if value[name] != then.get(name))
+            part = next(name for name in value if value[name] != then[name])
             key, value, then = f"{key}.{part}", value[part], then.get(part)
         if key != "max_steps":
             raise UsageError(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from dlm_core.config import TrainConfig
+from dlm_core.diffusion.denoisers.shown import ShownIds
 from dlm_core.diffusion.rollout import Rollout, draw_rollout
-from dlm_core.diffusion.shown import ShownIds
 from dlm_core.training.data import collate
 from dlm_core.training.times import LossAwareTimes, stratified_times
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dlm_core.bundle import Model, save_bundle
 from dlm_core.config import TrainConfig
+from dlm_core.diffusion.denoisers.bert import start_from_bert
 from dlm_core.diffusion.model import DiffusionLM
 from dlm_core.diffusion.rollout import Rollout
 from dlm_core.errors import DLMError, UsageError
@@ -135,6 +136,16 @@ class Trainer:
         counts = self.model.length_counts.clone()
         self.model.load_state_dict(model.net.state_dict())
         self.model.length_counts.copy_(counts)
+        self.ema = {k: v.detach().clone() for k, v in self.model.named_parameters()}
+
+    def start_from_bert(self, checkpoint: str) -> None:
+        """Begin with the encoder of a BERT (`Bert.start_from`), the rest random.
+
+        Raises:
+            UsageError: the denoiser is no BERT, or of another shape.
+            MissingError: the checkpoint cannot be read.
+        """
+        start_from_bert(self.model.denoiser, checkpoint)
         self.ema = {k: v.detach().clone() for k, v in self.model.named_parameters()}
 
     # -- one step ---------------------------------------------------------------------------

@@ -16,7 +16,8 @@ def make_optimizers(model: DiffusionLM, config: TrainConfig) -> list[torch.optim
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        is_matrix = ".blocks." in name and name.endswith("weight") and parameter.ndim == 2
+        in_block = ".blocks." in name or ".encoder.layer." in name  # of ours, of BERT
+        is_matrix = in_block and name.endswith("weight") and parameter.ndim == 2
         (blocks if is_matrix else rest).append(parameter)
     if config.optimizer == "adamw":
         rest, blocks = rest + blocks, []

@@ -20,9 +20,9 @@ from dlm_core.config import TrainConfig
 from dlm_core.control.codes import collate_shown
 from dlm_core.control.shown import LearnsShown, Shown
 from dlm_core.corpora.example import Example
+from dlm_core.diffusion.denoisers.shown import NONE, ShownDenoiser, ShownIds
 from dlm_core.diffusion.likelihood import nats_a_word
 from dlm_core.diffusion.noise import PerSampleNoise
-from dlm_core.diffusion.shown import NONE, ShownDenoiser, ShownIds
 from dlm_core.heads import write_head
 from dlm_core.training.data import LengthBatches, collate, layout
 from dlm_core.training.draws import Batch

@@ -183,6 +183,8 @@ def test_options_without_effect_are_told(make):
     assert "warning: option '--eta' has no effect without --sampler ddim" in run.err
     assert "warning: option '--fluency' has no effect without --guidance paper or both" in run.err
     assert "warning" not in make("-n", 1, "--eta", 0.5, "--sampler", "ddim", "--no-verify").err
+    run = make("-n", 1, "--no-self-conditioning", "--self-conditioning-temperature", 0.5)
+    assert "'--self-conditioning-temperature' has no effect without --self-cond" in run.err
 
 
 def test_paper_guidance_runs(make):

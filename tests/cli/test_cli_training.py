@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import tomllib
+from pathlib import Path
 
 import pytest
 
+from dlm_cli.train.settings import PLACES
 from dlm_core.bundle import EMBEDDED, ModelInfo
+from dlm_core.config import TrainConfig
 
 CONFIG = """
 max_steps = 2
@@ -191,3 +195,60 @@ def test_the_command_for_a_classifier_can_be_typed(run_cli, tmp_path, tiny_model
     assert run.code == 0
     run = run_cli("controls", "check", "classify:nobody=yes", "-m", model)
     assert run.code == 3
+
+
+def test_a_whole_run_in_one_file(run_cli, tmp_path, corpus, monkeypatch):
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    path = folder / "run.toml"
+    first = 'corpus = "text:../corpus.txt"\nout = "../one"\n'
+    path.write_text(first + CONFIG + 'denoiser = "unet"\nlearned_embedding = false\n')
+    monkeypatch.chdir(folder.parent.parent)  # paths are the file's, not the caller's
+    run = run_cli("train", "lm", path, "--device", "cpu")
+    assert run.code == 0, run.err
+    config = ModelInfo.read(tmp_path / "one").config
+    assert config.denoiser == "unet" and not config.learned_embedding
+    run = run_cli("train", "writer", "-m", tmp_path / "one", "--corpus", f"text:{corpus}")
+    assert run.code == 2 and "denoiser 'unet' cannot have a writer" in run.err
+    run = run_cli(
+        "generate", "-m", tmp_path / "one", "-n", 1, "--sampler", "dpmpp_2m", "--no-clamp"
+    )
+    assert run.code == 0 and len(run.lines) == 1
+    run = run_cli("train", "lm", path, "--out", tmp_path / "two", "--max-steps", 1)
+    assert run.code == 0 and (tmp_path / "two" / "config.json").is_file()
+    run = run_cli("train", "lm", path, "--config", path)
+    assert run.code == 2 and "exclude each other" in run.err
+    path.write_text("corpus = 3\n")
+    run = run_cli("train", "lm", path)
+    assert run.code == 2 and "key 'corpus': must be a string" in run.err
+    path.write_text('out = "../three"\n')
+    run = run_cli("train", "lm", path)
+    assert run.code == 2 and "missing option '--corpus'" in run.err
+
+
+def test_a_bert_to_begin_with(lm, run_cli, tmp_path):
+    from transformers import BertConfig, BertModel
+
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    shape |= {"vocab_size": 9, "intermediate_size": 64}
+    BertModel(BertConfig(**shape)).save_pretrained(tmp_path / "bert")
+    bert = f'bert_checkpoint = "{tmp_path / "bert"}"\n'
+    (tmp_path / "config.toml").write_text(bert + CONFIG + 'denoiser = "bert"\n')
+    assert lm().code == 0
+    run = run_cli("generate", "-m", tmp_path / "run", "-n", 1)
+    assert run.code == 0 and len(run.lines) == 1
+    run = lm("--init", tmp_path / "run", out="other")
+    assert run.code == 2 and "'--init' and key 'bert_checkpoint' exclude each other" in run.err
+    (tmp_path / "config.toml").write_text(bert + CONFIG)
+    run = lm(out="other")
+    assert run.code == 2 and "bert_checkpoint needs denoiser='bert'" in run.err
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "examples").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_the_examples_are_settings(path):
+    data = tomllib.loads(path.read_text("utf-8"))
+    if path.stem == "recipe":
+        pytest.skip("of dlm generate")
+    TrainConfig.read({k: v for k, v in data.items() if k not in PLACES}, path.name)

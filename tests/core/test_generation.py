@@ -370,6 +370,8 @@ def test_progress_and_steps_are_reported(tiny_model: Model, plugins: Plugins) ->
     [
         (SamplingConfig(steps=4, sampler="ddim", eta=1.0), False),
         (SamplingConfig(steps=4, sampler="ddim", eta=0.0), True),
+        (SamplingConfig(steps=4, sampler="dpmpp_2m"), True),
+        (SamplingConfig(steps=4, self_conditioning=False), True),
         (SamplingConfig(steps=4, clamp=False), True),
         (SamplingConfig(steps=4, temperature=2.0), True),
         (SamplingConfig(steps=4, clamp_start=1.0), False),

@@ -8,8 +8,8 @@ import torch
 from dlm_core.bundle import Model
 from dlm_core.control.codes import collate_shown
 from dlm_core.control.shown import Code, Shown
+from dlm_core.diffusion.denoisers.shown import NONE, ShownDenoiser, ShownIds
 from dlm_core.diffusion.model import DiffusionLM
-from dlm_core.diffusion.shown import NONE, ShownDenoiser, ShownIds
 
 IDS = {"food=French": 1, "name": 2, "keyword": 3, "pos:NOUN": 4}
 

@@ -15,6 +15,7 @@ from torch import nn
 from dlm_core.bundle import Model
 from dlm_core.config import LossWeights, ModelConfig, TrainConfig
 from dlm_core.errors import MissingError, UsageError
+from dlm_core.training.checkpoint import Checkpoint
 from dlm_core.training.loop import Callbacks, Trainer
 from dlm_core.training.optimizers import lr_factor, make_optimizers
 from dlm_core.training.parallel import resolve_precision
@@ -78,7 +79,11 @@ ROLLOUTS = {
 }
 
 
-@pytest.mark.parametrize("settings", [{}, EVERYTHING, ROLLOUTS])
+UNET = {"model": {"denoiser": "unet", "layers": 1, "hidden": 16, "dropout": 0.1}}
+BERT = {"model": {"denoiser": "bert", "dropout": 0.1, "self_conditioning": False}}
+
+
+@pytest.mark.parametrize("settings", [{}, EVERYTHING, ROLLOUTS, UNET, BERT])
 def test_twenty_steps_and_twenty_more_are_forty_bit_for_bit(
     make_trainer: MakeTrainer, settings: dict[str, Any]
 ) -> None:
@@ -95,6 +100,71 @@ def test_twenty_steps_and_twenty_more_are_forty_bit_for_bit(
     assert_same(whole, second)
     start = make_trainer("start", **settings)
     assert not torch.equal(start.model.embedding.weight, whole.model.embedding.weight)
+
+
+@pytest.mark.parametrize(
+    ("denoiser", "dimension"), [("transformer", 256), ("unet", 8), ("bert", 128)]
+)
+def test_thirty_steps_lower_the_loss(
+    make_trainer: MakeTrainer, denoiser: str, dimension: int
+) -> None:
+    model = {"denoiser": denoiser, "layers": 1, "embedding_dim": dimension}
+    trainer = make_trainer(max_steps=30, batch_tokens=400, model=model)
+    before = trainer.evaluate()
+    trainer.run()
+    after = trainer.evaluate()
+    assert after["valid_anchor"] < before["valid_anchor"] - 0.5
+
+
+@pytest.mark.parametrize("embedding", ["unit", "free"])
+@pytest.mark.parametrize("dimension", [16, 256])
+@pytest.mark.parametrize("learned", [False, True])
+def test_vectors_that_are_not_learned_stay_as_they_were_drawn(
+    make_trainer: MakeTrainer, learned: bool, dimension: int, embedding: str
+) -> None:
+    model = {"learned_embedding": learned, "embedding_dim": dimension, "embedding": embedding}
+    trainer = make_trainer(max_steps=3, model=model, weight_decay=0.1)
+    drawn = trainer.model.embedding_matrix.clone()
+    trainer.run()
+    assert torch.equal(trainer.model.embedding_matrix, drawn) is not learned
+    if not learned:  # a bundle holds halves
+        saved = Model.load(trainer.out).net.embedding_matrix
+        torch.testing.assert_close(saved, drawn, atol=2e-3, rtol=1e-3)
+
+
+def test_a_run_begins_with_a_bert_and_resumes_without_it(
+    make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    from transformers import BertConfig, BertModel
+
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    BertModel(BertConfig(vocab_size=11, intermediate_size=128, **shape)).save_pretrained(
+        tmp_path / "bert"
+    )
+    settings = {"model": {"denoiser": "bert"}, "bert_checkpoint": str(tmp_path / "bert")}
+    trainer = make_trainer(max_steps=2, **settings)
+    trainer.start_from_bert(str(tmp_path / "bert"))
+    name = "denoiser.bert.encoder.layer.1.output.dense.weight"
+    begun = BertModel.from_pretrained(tmp_path / "bert").encoder.layer[1].output.dense.weight
+    assert torch.equal(trainer.model.state_dict()[name], begun)
+    assert torch.equal(trainer.ema[name], begun)
+    trainer.run(stop_after=1)
+    (tmp_path / "bert").rename(tmp_path / "gone")
+    again = make_trainer(max_steps=2, **settings)
+    again.resume()
+    assert_same(trainer, again)
+    assert again.run().finished
+
+
+def test_a_checkpoint_of_before_a_setting_existed_resumes(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(max_steps=2)
+    trainer.run(stop_after=1)
+    saved = Checkpoint.read(trainer.checkpoint_path)
+    del saved.config["bert_checkpoint"], saved.config["model"]["denoiser"]
+    saved.write(trainer.checkpoint_path)
+    again = make_trainer(max_steps=2)
+    again.resume()
+    assert_same(trainer, again)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlm_core.config import ModelConfig
-from dlm_core.diffusion.denoiser import ROWS, Denoiser, sinusoid
+from dlm_core.diffusion.denoisers.base import ROWS
+from dlm_core.diffusion.denoisers.transformer import TransformerDenoiser, sinusoid
 
 MOST_WORDS = 8
 """Words of a code that are told apart by their order."""
@@ -51,7 +52,7 @@ class ShownIds(NamedTuple):
         return ShownIds(*(part.to(device) for part in self))
 
 
-class ShownDenoiser(Denoiser):
+class ShownDenoiser(TransformerDenoiser):
     """See the module docstring.
 
     Args:
@@ -80,7 +81,7 @@ class ShownDenoiser(Denoiser):
             nn.init.zeros_(self.given.weight)
             nn.init.zeros_(self.given.bias)
 
-    def start_from(self, denoiser: Denoiser) -> None:
+    def start_from(self, denoiser: nn.Module) -> None:
         """Begin as a denoiser that was shown nothing yet; words look as clean ones do to it."""
         self.load_state_dict(denoiser.state_dict(), strict=False)
         with torch.no_grad():

@@ -1,6 +1,6 @@
-"""The network f(x_t, t, previous x_0_hat): a pre-norm transformer encoder with adaptive layer norm.
+"""A pre-norm transformer encoder with adaptive layer norm.
 
-Shapes: B batch, L positions, D word-vector width, H hidden width, O output width.
+Shapes: B batch, L positions, H hidden width.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlm_core.config import ModelConfig
-
-ROWS = 16
-"""Texts that are denoised together when lengths differ."""
+from dlm_core.diffusion.denoisers.base import Denoiser, widths
 
 
 def sinusoid(t: Tensor, width: int) -> Tensor:
@@ -135,13 +133,14 @@ class Transformer(nn.Module):
         return self.outputs(F.layer_norm(h, (self.hidden,)))  # type: ignore[no-any-return]
 
 
-class Denoiser(Transformer):
-    """f(x_t, t, previous x_0_hat) -> logits over words, or a vector (ModelConfig.readout)."""
+class TransformerDenoiser(Denoiser, Transformer):
+    """The default, and what the embedded model is."""
 
     def __init__(self, config: ModelConfig) -> None:
+        inputs, outputs = widths(config)
         super().__init__(
-            inputs=config.embedding_dim * (2 if config.self_conditioning else 1),
-            outputs=config.vocab_size if config.readout == "words" else config.embedding_dim,
+            inputs=inputs,
+            outputs=outputs,
             hidden=config.hidden,
             layers=config.layers,
             heads=config.heads,
@@ -149,19 +148,3 @@ class Denoiser(Transformer):
             dropout=config.dropout,
         )
         self.self_conditioning = config.self_conditioning
-
-    def denoise(self, x_t: Tensor, t: Tensor, lengths: Tensor, x_0_prev: Tensor | None) -> Tensor:
-        """x_t and x_0_prev (B, L, D), t (B,) -> (B, L, O). x_0_prev None means zeros."""
-        if self.self_conditioning:
-            prev = torch.zeros_like(x_t) if x_0_prev is None else x_0_prev
-            x_t = torch.cat([x_t, prev], dim=-1)
-        if self.training or len(x_t) <= ROWS or bool((lengths == lengths[0]).all()):
-            return self(x_t, t, lengths)  # type: ignore[no-any-return]
-        # Texts of like lengths together: else half of the work is done on padding.
-        parts = torch.split(lengths.argsort(stable=True), ROWS)
-        out = x_t.new_zeros(*x_t.shape[:2], self.outputs.out_features)
-        for rows in parts:
-            width = int(lengths[rows].max())
-            part = self(x_t[rows, :width], t[rows], lengths[rows])
-            out[rows, :width] = part.to(out.dtype)  # autocast computes in another
-        return out

@@ -1,0 +1,1 @@
+"""Likelihood models (App. F): diffusion over one-hot words against an autoregressive model."""
