@@ -27,6 +27,8 @@ from dlm_core.vocab import Vocab
 Future = Callable[[Tensor, Tensor], Tensor]
 """((B, i) words so far, (B, K) candidates) -> (B, K) log p(control | words and candidate)."""
 AHEAD = 3
+ASKED = 8
+"""Events that a text is asked in a step of training: half of them its own."""
 WIDTH = 128
 NEVER = -40.0
 """log p of what can no longer be."""
@@ -52,7 +54,7 @@ class Discriminator(nn.Module):
         self.words = nn.Embedding(vocab_size, WIDTH)
         self.gru = nn.GRU(WIDTH, WIDTH, batch_first=True)
         self.codes = nn.Embedding(len(self.names) + 1, WIDTH, padding_idx=0)
-        self.event = nn.Sequential(nn.Linear(2 * WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
+        self.event = nn.Sequential(nn.Linear(3 * WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
         self.places = nn.Linear(WIDTH, (AHEAD + 1) * max(1, len(self.labels)))
 
     def event_ids(self, names: Sequence[str]) -> list[int]:
@@ -67,7 +69,7 @@ class Discriminator(nn.Module):
     def event_logits(self, states: Tensor, codes: Tensor) -> Tensor:
         """Of states (..., H) and codes (..., S)."""
         told = self.codes(codes).sum(-2)
-        return self.event(torch.cat([states, told], -1)).squeeze(-1)
+        return self.event(torch.cat([states, told, states * told], -1)).squeeze(-1)
 
     def label_log_probs(self, states: Tensor) -> Tensor:
         """(..., AHEAD + 1, Y)."""
@@ -134,12 +136,12 @@ def train_discriminator(
 ) -> Discriminator:
     """Train on every prefix of texts that meet these controls.
 
-    An event is asked of a text that it is true of, or, as often, one of another text is asked.
+    A text is asked events that are true of it and, as often, those of any text.
     """
     torch.manual_seed(seed)
     rng = Random(seed)
     every = [spec for specs in controls for spec in specs]
-    labelled = condition.labels(every[0]) is not None
+    labelled = condition.labels(every[0]) is not None  # a text without any is no example then
     names: list[str] = []
     labels: list[str] = []
     if labelled:
@@ -158,7 +160,7 @@ def train_discriminator(
     rows = [
         _Example([*map(vocab.id, words), vocab.end], k)
         for k, words in enumerate(texts)
-        if controls[k]
+        if controls[k] or not labelled
     ]
     batches = LengthBatches(rows, 2000, seed)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
@@ -191,14 +193,19 @@ def _event_loss(
     every: Sequence[ControlSpec],
     rng: Random,
 ) -> Tensor:
-    asked = [rng.choice(specs) if rng.random() < 0.5 else rng.choice(every) for specs in own]
-    true = torch.tensor([spec in specs for spec, specs in zip(asked, own, strict=True)]).float()
-    places = range(1, states.shape[1] + 1)
-    codes = torch.tensor([[net.event_ids(condition.event(s, i)) for i in places] for s in asked])
-    logits = net.event_logits(states, codes)
-    target = true[:, None].expand_as(logits)
+    asked = [
+        [rng.choice(specs if specs and k % 2 else every) for k in range(ASKED)] for specs in own
+    ]
+    true = [[spec in specs for spec in row] for row, specs in zip(asked, own, strict=True)]
+    ids: dict[ControlSpec, list[list[int]]] = {}
+    for spec in {spec for row in asked for spec in row}:
+        places = range(1, states.shape[1] + 1)
+        ids[spec] = [net.event_ids(condition.event(spec, i)) for i in places]
+    codes = torch.tensor([[ids[spec] for spec in row] for row in asked])  # (B, ASKED, L, S)
+    logits = net.event_logits(states[:, None].expand(-1, ASKED, -1, -1), codes)
+    target = torch.tensor(true).float()[..., None].expand_as(logits)
     losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return (losses * real).sum() / real.sum()
+    return (losses * real[:, None]).sum() / (ASKED * real.sum())
 
 
 def _label_loss(

@@ -70,7 +70,7 @@ def beam_search(
     ids = torch.tensor([[*given, vocab.start]])
     codes = range(len(vocab), lm.model.config.vocab_size)
     out = lm.model.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=most, min_new_tokens=2,
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=most, min_new_tokens=1,
         num_beams=beams, do_sample=False, bos_token_id=vocab.start, eos_token_id=vocab.end,
         pad_token_id=vocab.pad, suppress_tokens=[vocab.start, vocab.unk, vocab.pad, *codes],
     )[0, ids.shape[1] :].tolist()  # fmt: skip

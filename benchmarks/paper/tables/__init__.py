@@ -1,4 +1,4 @@
-"""The tables and figures, a file each: a module that has `TABLE`."""
+"""The tables and figures, a file each: a module that has `TABLES`."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from benchmarks.paper.tables.base import Table
 def tables() -> dict[str, Table]:
     """Every table by the name it has on the command line."""
     modules = (import_module(f"{__name__}.{m.name}") for m in iter_modules(__path__))
-    found = [module.TABLE for module in modules if hasattr(module, "TABLE")]
+    found = (table for module in modules for table in getattr(module, "TABLES", ()))
     return {table.name: table for table in found}

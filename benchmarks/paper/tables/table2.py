@@ -38,4 +38,4 @@ class Table2(ControlTable):
     }  # fmt: skip
 
 
-TABLE = Table2()
+TABLES = (Table2(),)

@@ -26,4 +26,4 @@ class Table4(ControlTable):
     }
 
 
-TABLE = Table4()
+TABLES = (Table4(),)
