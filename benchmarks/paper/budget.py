@@ -15,6 +15,7 @@ class Budget:
         name: of the budget.
         targets, samples: of each task.
         slow_targets, slow_samples: the same for systems of minutes a text, a part of the targets.
+        ablation_steps, ablation_texts: of each net of the ablations, and its free texts.
         training: see `Training`.
     """
 
@@ -23,6 +24,8 @@ class Budget:
     samples: int
     slow_targets: int
     slow_samples: int
+    ablation_steps: int
+    ablation_texts: int
     training: Training
 
 
@@ -30,20 +33,20 @@ BUDGETS = {
     budget.name: budget
     for budget in (
         Budget(
-            "quick", 10, 4, 5, 2,
+            "quick", 10, 4, 5, 2, 400, 50,
             Training(
                 base_steps=700, layers=2, width=128, tune_steps=300, discriminator_steps=300,
                 texts=6000, trees=1500, pplm_steps=10, relaxed_steps=100,
             ),
         ),
         Budget(
-            "hour", 20, 10, 10, 4,
+            "hour", 20, 10, 10, 4, 2000, 200,
             Training(
                 base_steps=2000, layers=2, width=192, tune_steps=800, discriminator_steps=800,
                 texts=12_000, trees=4000, pplm_steps=10, relaxed_steps=200,
             ),
         ),
-        Budget("full", 200, 50, 40, 10, Training()),
+        Budget("full", 200, 50, 40, 10, 20_000, 500, Training()),
     )
 }  # fmt: skip
 """`quick` fits 20 minutes on two cores for table 2."""

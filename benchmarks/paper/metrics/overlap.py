@@ -47,14 +47,17 @@ def bert_score(
     encoder = os.environ.get("DLM_ENCODER")
     if encoder is None or pairs(targets, groups) is None:
         return None
-    from pathlib import Path
 
-    from dlm_controls.selectors.mbr import _load_scorer
+    from bert_score import BERTScorer
+    from transformers import AutoConfig
 
+    layers = AutoConfig.from_pretrained(encoder).num_hidden_layers
+    scorer = BERTScorer(encoder, num_layers=layers, use_fast_tokenizer=True)
+    scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, 512)
     flat = [(x, t.reference) for t, group in zip(targets, groups, strict=True) for x in group]
     texts, references = zip(*flat, strict=True)
-    f1 = iter(_load_scorer(Path(encoder).resolve(), None).score(list(texts), list(references))[2])
-    return [[float(next(f1)) for _ in group] for group in groups]
+    f1 = iter(scorer.score(list(texts), list(references))[2].tolist())
+    return [[next(f1) for _ in group] for group in groups]
 
 
 METRICS = {"rouge_l": rouge_l, "bert_score": bert_score}
