@@ -90,7 +90,6 @@ class Cold(System):
     def generate(self, controls: Controls, n: int, seed: int) -> list[str]:
         """As `System`."""
         spec, vocab = infill_of(only(controls)), self.lab.base.vocab
-        self.lab.base.model.requires_grad_(False)
         lm, right = soft(self.lab.base), vocab.encode(spec.right)
         left = one_hot(vocab.encode(spec.left), len(vocab), n)
         noise = PerSampleNoise(range(seed, seed + n), "cold")

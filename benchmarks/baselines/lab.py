@@ -104,9 +104,9 @@ class Lab:
 
     @cached_property
     def base(self) -> WordLM:
-        """The AR base: GPT-2 from scratch over dlm's words."""
+        """The AR base: GPT-2 from scratch over dlm's words, its weights held."""
         found = self._teacher("ar", BASE_SEED)
-        return WordLM(found.model, found.vocab)
+        return WordLM(found.model.requires_grad_(False), found.vocab)
 
     @cached_property
     def teacher(self) -> Teacher:

@@ -179,7 +179,6 @@ class PPLM(System):
         head, places = self.heads["semantic"]
         place = places[self.lab.condition("semantic").codes(only(controls))[0]]
         base = self.lab.base
-        base.model.requires_grad_(False)
         steered: NextWord = Steered(
             base, lambda state: F.logsigmoid(head(state)[:, place]), self.lab.training.pplm_steps
         )

@@ -86,7 +86,7 @@ def fine_tune(
 ) -> Tuned:
     """Train on (codes, words) so many steps, with Adam and a linear fall of its rate."""
     names = sorted({c for codes, _ in pairs for c in codes if not c.startswith(WORD)})
-    model = copy.deepcopy(base.model)
+    model = copy.deepcopy(base.model).requires_grad_(True)
     torch.manual_seed(seed)
     model.resize_token_embeddings(len(base.vocab) + len(names), mean_resizing=False)
     tuned = Tuned(model, base.vocab, tuple(names))

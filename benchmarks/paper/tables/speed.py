@@ -23,7 +23,7 @@ class Speed(Table):
     name, title = "C", "App. C: seconds for 50 texts under one fact"
     note = (
         "The same fact, one batch, training left out. The paper's times on its GPU: PPLM 80 min, "
-        "Diffusion-LM 80 s, FUDGE 50 s. A time of a slow system is that of a few texts, scaled. AR is "
+        "Diffusion-LM 80 s, FUDGE 50 s. A slow system is timed on a few texts. AR is "
         "asked for nothing."
     )
     systems = (
