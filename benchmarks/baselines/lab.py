@@ -1,7 +1,7 @@
 """What the systems share, made once and kept in a work folder: data, the AR base, what is trained.
 
-Every part is a function of the corpus, the budget and the seed; a part that lies in the folder is
-read, not made again. The AR base has another seed than the judging teacher: what steers never
+Every part is a function of the corpus, the budget and the seed; its folder is named by what it
+depends on, and a part that lies there is read, not made again. The AR base has another seed than the judging teacher: what steers never
 judges.
 """
 
@@ -116,7 +116,7 @@ class Lab:
         return self._teacher("teacher", JUDGE_SEED)
 
     def _teacher(self, name: str, seed: int) -> Teacher:
-        folder, t = self.work / name, self.training
+        folder, t = self._folder(name), self.training
         if not (folder / "training.json").is_file():
             self.say(f"training {name}: {t.base_steps} steps")
             data = self.shared / "data" / "e2e"
@@ -130,6 +130,12 @@ class Lab:
             folder.mkdir(parents=True, exist_ok=True)
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return Teacher.load(folder)
+
+    def _folder(self, name: str, *settings: str) -> Path:
+        """Where a part lies that depends on these settings, and on the AR base's."""
+        names = ("base_steps", "layers", "width", *settings)
+        told = "-".join(str(getattr(self.training, setting)) for setting in names)
+        return self.work / f"{name}-{told}"
 
     def condition(self, kind: str) -> Condition:
         """How a kind of control is read and told.
@@ -158,7 +164,7 @@ class Lab:
 
     def tuned(self, kind: str) -> Tuned:
         """The AR base fine-tuned on texts behind one of their controls of this kind."""
-        folder = self.work / f"ft-{kind}"
+        folder = self._folder(f"ft-{kind}", "tune_steps", "texts", "trees")
 
         def make() -> Tuned:
             if (folder / "codes.json").is_file():
@@ -179,7 +185,7 @@ class Lab:
 
     def discriminator(self, kind: str) -> Discriminator:
         """FUDGE's future discriminator of a kind."""
-        folder = self.work / f"fudge-{kind}"
+        folder = self._folder(f"fudge-{kind}", "discriminator_steps", "texts", "trees")
 
         def make() -> Discriminator:
             if (folder / "names.json").is_file():

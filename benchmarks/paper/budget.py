@@ -33,10 +33,10 @@ BUDGETS = {
     budget.name: budget
     for budget in (
         Budget(
-            "quick", 10, 4, 5, 2, 400, 50,
+            "quick", 10, 4, 4, 2, 400, 50,
             Training(
-                base_steps=700, layers=2, width=128, tune_steps=300, discriminator_steps=300,
-                texts=6000, trees=1500, pplm_steps=10, relaxed_steps=100,
+                base_steps=500, layers=2, width=128, tune_steps=250, discriminator_steps=250,
+                texts=6000, trees=1000, pplm_steps=10, relaxed_steps=100,
             ),
         ),
         Budget(

@@ -75,6 +75,15 @@ class Bench:
     only_tasks: Sequence[str] = ()
     _systems: dict[str, System] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for what, asked, known in (
+            ("system", self.only_systems, systems()),
+            ("task", self.only_tasks, self.tasks),
+        ):
+            for name in asked:
+                if name not in known:
+                    raise UsageError(f"no {what} '{name}'", did_you_mean(name, known))
+
     @cached_property
     def tasks(self) -> dict[str, Task]:
         """Every task."""
@@ -111,7 +120,8 @@ class Bench:
         system, budget = self.system(name), self.budget
         targets, count = task.targets(self.lab, budget.targets), budget.samples
         if system.slow:
-            targets = targets[:: max(1, len(targets) // budget.slow_targets)]
+            some = min(budget.slow_targets, len(targets))
+            targets = [targets[k * len(targets) // some] for k in range(some)]
             count = budget.slow_samples
         if not all(system.does(target.controls) for target in targets):
             return None

@@ -178,6 +178,8 @@ def test_an_unknown_system_is_named_with_the_nearest(bench: Bench) -> None:
     with pytest.raises(UsageError) as error:
         bench.system("FUDG")
     assert "FUDGE" in str(error.value.hint)
+    with pytest.raises(UsageError, match="no task 'semantc'"):
+        Bench(bench.lab, bench.budget, bench.out, only_tasks=["semantc"])
 
 
 @pytest.mark.parametrize("choice", [{"learned_embedding": False}, {"parametrisation": "eps"}])

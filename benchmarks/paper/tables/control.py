@@ -100,6 +100,8 @@ class ControlTable(Table):
 
     def picture(self, data: Data, path: Path) -> bool:
         """As `Table`: the first measure of each task."""
+        if not data["rows"]:
+            return False
         first = {t: next(iter(task["measures"])) for t, task in data["tasks"].items()}
         series = {
             name: [row.get(t, {}).get(m) for t, m in first.items()]
