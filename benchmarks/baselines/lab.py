@@ -1,8 +1,8 @@
 """What the systems share, made once and kept in a work folder: data, the AR base, what is trained.
 
 Every part is a function of the corpus, the budget and the seed; its folder is named by what it
-depends on, and a part that lies there is read, not made again. The AR base has another seed than the judging teacher: what steers never
-judges.
+depends on, and a part that lies there is read, not made again. The AR base has another seed than
+the judging teacher: what steers never judges.
 """
 
 from __future__ import annotations
