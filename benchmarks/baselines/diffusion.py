@@ -79,7 +79,7 @@ class Release(System):
         """Table 6's lr and fluency weight; the mean over the kinds of a composition."""
         told = [self.lab.conditions[term.spec.kind] for term in controls] or [None]
         return GuidanceConfig(
-            mode="paper", optimizer="sign", writer=False, guidance_steps=3, t_min=10 / 200,
+            mode="paper", optimizer="sign", writer=False, guidance_steps=3, t_min=9.5 / 200,
             guidance_lr=fmean(c.lr if c else 0.1 for c in told),
             fluency=fmean(c.fluency if c else 0.01 for c in told),
         )  # fmt: skip

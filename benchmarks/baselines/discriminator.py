@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from tqdm import trange
 
 from benchmarks.baselines.base import Condition
 from dlm_core.control.compose import ControlSpec
@@ -132,7 +133,6 @@ def train_discriminator(
     controls: Sequence[Sequence[ControlSpec]],
     steps: int,
     seed: int,
-    on_step: Callable[[int, int], None] | None = None,
 ) -> Discriminator:
     """Train on every prefix of texts that meet these controls.
 
@@ -164,7 +164,7 @@ def train_discriminator(
     ]
     batches = LengthBatches(rows, 2000, seed)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
-    for step in range(steps):
+    for step in trange(steps, desc=condition.kind, leave=False, disable=None):
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * (1 - step / steps)
         batch = batches[step]
@@ -179,8 +179,6 @@ def train_discriminator(
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if on_step is not None:
-            on_step(step + 1, steps)
     return net.eval()
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from tqdm import trange
 from transformers import GPT2LMHeadModel
 
 from benchmarks.baselines.words import WordLM
@@ -82,7 +83,6 @@ def fine_tune(
     pairs: Sequence[tuple[Sequence[str], Sequence[str]]],
     steps: int,
     seed: int,
-    on_step: Callable[[int, int], None] | None = None,
 ) -> Tuned:
     """Train on (codes, words) so many steps, with Adam and a linear fall of its rate."""
     names = sorted({c for codes, _ in pairs for c in codes if not c.startswith(WORD)})
@@ -100,7 +100,7 @@ def fine_tune(
     batches = LengthBatches(sequences, BATCH_TOKENS, seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=0.01)
     model.train()
-    for step in range(steps):
+    for step in trange(steps, desc="fine-tuning", leave=False, disable=None):
         for group in optimizer.param_groups:
             group["lr"] = LR * min(1.0, (step + 1) / 20) * (1 - step / steps)
         batch = batches[step]
@@ -114,7 +114,5 @@ def fine_tune(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if on_step is not None:
-            on_step(step + 1, steps)
     model.eval()
     return tuned
