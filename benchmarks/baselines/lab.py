@@ -31,6 +31,8 @@ _T = TypeVar("_T")
 TEACHER = Path(__file__).resolve().parents[1] / "teacher.py"
 BASE_SEED, JUDGE_SEED = 1, 0
 POSITIONS = 256
+DRAWN = 4
+"""Controls of a text, at most, that a model is fine-tuned on."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class Lab:
         return self._once("labelled", kind, make)
 
     def tuned(self, kind: str) -> Tuned:
-        """The AR base fine-tuned on texts behind one of their controls of this kind."""
+        """The AR base fine-tuned on texts, each behind one control of this kind that it meets."""
         folder = self._folder(f"ft-{kind}", "tune_steps", "texts", "trees")
 
         def make() -> Tuned:
@@ -173,10 +175,9 @@ class Lab:
             condition, rng = self.condition(kind), Random(0)
             pairs = []
             for words, specs in zip(texts, controls, strict=True):
-                if specs:
-                    spec = rng.choice(specs)
+                for spec in rng.sample(specs, min(DRAWN, len(specs))):
                     pairs.append((condition.codes(spec), condition.written(spec, words)))
-            self.say(f"fine-tuning on {kind}: {len(pairs)} texts")
+            self.say(f"fine-tuning on {kind}: {len(pairs)} pairs")
             tuned = fine_tune(self.base, pairs, self.training.tune_steps, BASE_SEED)
             tuned.save(folder)
             return tuned

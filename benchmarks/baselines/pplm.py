@@ -156,7 +156,7 @@ class PPLM(System):
             return
         texts, controls = self.lab.labelled("semantic")
         condition, base = self.lab.condition("semantic"), self.lab.base
-        named = [{condition.codes(spec)[0] for spec in specs} for specs in controls]
+        named = [{condition.event(spec, 0)[0] for spec in specs} for specs in controls]
         places = {name: k for k, name in enumerate(sorted(set().union(*named)))}
         truth = torch.zeros(len(texts), len(places))
         for row, names in enumerate(named):
@@ -177,7 +177,7 @@ class PPLM(System):
         """As `System`."""
         self.prepare([controls])
         head, places = self.heads["semantic"]
-        place = places[self.lab.condition("semantic").codes(only(controls))[0]]
+        place = places[self.lab.condition("semantic").event(only(controls), 0)[0]]
         base = self.lab.base
         steered: NextWord = Steered(
             base, lambda state: F.logsigmoid(head(state)[:, place]), self.lab.training.pplm_steps

@@ -24,7 +24,7 @@ from dlm_core.vocab import Vocab
 
 WORD = "word:"
 BATCH_TOKENS = 2000
-LR = 1e-3
+LR = 2e-3
 
 
 class Pair(list[int]):

@@ -52,10 +52,18 @@ class Fact(Whole):
         ]
 
     def codes(self, spec: ControlSpec) -> list[str]:
+        """The fact and the words of its value, which a network can copy."""
+        return [*self.event(spec, 0), *(f"word:{word}" for word in _known(spec).mr_value.split())]
+
+    def event(self, spec: ControlSpec, i: int) -> list[str]:
         """Field and value as the corpus spells them."""
-        if not isinstance(spec, Semantic):
-            raise UsageError(f"'{spec}' is no semantic control")
-        return [f"semantic:{spec.mr_field}={spec.mr_value}"]
+        return [f"semantic:{_known(spec).mr_field}={_known(spec).mr_value}"]
+
+
+def _known(spec: ControlSpec) -> Semantic:
+    if not isinstance(spec, Semantic):
+        raise UsageError(f"'{spec}' is no semantic control")
+    return spec
 
 
 def _spec(field: str, value: str) -> Semantic:
