@@ -18,6 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+import torch
+
 from benchmarks.baselines.base import Condition
 from benchmarks.baselines.discriminator import Discriminator, train_discriminator
 from benchmarks.baselines.tuning import Tuned, fine_tune
@@ -59,6 +61,13 @@ class Training:
     trees: int = 12_000
     pplm_steps: int = 30
     relaxed_steps: int = 500
+
+    def said(self) -> str:
+        """In a line below a table: a baseline that learned for seconds is a weak one."""
+        return (
+            f"steps of training: AR base {self.base_steps}, fine-tuned {self.tune_steps}, "
+            f"discriminators {self.discriminator_steps}"
+        )
 
 
 @dataclass(eq=False)
@@ -126,6 +135,7 @@ class Lab:
                 "corpus": f"e2e:{data / 'train.csv.gz'}", "valid": f"e2e:{data / 'valid.csv.gz'}",
                 "out": folder, "steps": t.base_steps, "layers": t.layers, "width": t.width,
                 "positions": POSITIONS, "lr": 2e-3, "seed": seed,
+                "threads": torch.get_num_threads(),
             }  # fmt: skip
             command = [sys.executable, str(TEACHER), "train"]
             command += [str(x) for key, value in options.items() for x in (f"--{key}", value)]

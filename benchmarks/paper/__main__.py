@@ -63,17 +63,18 @@ def run(options: argparse.Namespace) -> None:
     if options.shared is None:
         raise MissingError("where the data lies is not known", "--shared DIR, or set DLM_SHARED")
     budget = BUDGETS[options.budget]
+    training = budget.training
     work = options.work or options.out / f"work-{budget.name}"
     work.mkdir(parents=True, exist_ok=True)
     lab = Lab(
-        options.shared, work, conditions(), budget.training, options.model, options.teacher,
+        options.shared, work, conditions(), training, options.model, options.teacher,
         say=tqdm.write if sys.stderr.isatty() else _say,
     )  # fmt: skip
     bench = Bench(lab, budget, options.out, options.seed, options.systems, options.tasks)
     made = {
         "command": f"python -m benchmarks.paper {{}} --budget {budget.name}",
         "budget": budget.name, "seed": options.seed, "model": lab.model.info.sha256[:8],
-        "date": date.today().isoformat(),
+        "date": date.today().isoformat(), "training": training.said(),
         "machine": f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}",
     }  # fmt: skip
     for name, table in tables().items():

@@ -29,7 +29,8 @@ def section(table: Table, data: Data, picture: str = "") -> str:
     parts += [table.note] if table.note else []
     parts.append(
         f"<sub>`{made['command']}` · seed {made['seed']} · model {made['model']} · "
-        f"{made['date']} · {made['machine']} · intervals are 95%, over targets</sub>"
+        f"{made['training']} · {made['date']} · {made['machine']} · intervals are 95%, over "
+        "targets</sub>"
     )
     return "\n\n".join(part for part in parts if part)
 

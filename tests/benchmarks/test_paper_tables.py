@@ -16,6 +16,7 @@ from scipy.stats import norm
 from benchmarks.baselines import systems
 from benchmarks.baselines.base import System
 from benchmarks.baselines.lab import Lab
+from benchmarks.paper.__main__ import main
 from benchmarks.paper.ablations import recipe, toml
 from benchmarks.paper.budget import BUDGETS
 from benchmarks.paper.cells import Bench, Cell
@@ -154,7 +155,7 @@ def test_pairing_takes_the_targets_that_both_have() -> None:
 
 def test_a_page_is_rewritten_between_its_marks(bench: Bench, tmp_path: Path) -> None:
     table = tables()["patterns"]
-    made = {"command": "x", "seed": 0, "model": "m", "date": "d", "machine": "here"}
+    made = dict.fromkeys(("command", "seed", "model", "training", "date", "machine"), "x")
     out = tmp_path / "results"
     out.mkdir()
     empty = {"tasks": {}, "rows": {}, "paired": {}, "made": made}
@@ -217,3 +218,14 @@ def test_events_are_told_by_how_far_they_are() -> None:
     assert span.event(Span(3, 5, "PP"), 2) == span.event(Span(4, 6, "PP"), 3)
     assert length.event(Length(9), 4) == length.event(Length(10), 5)
     assert length.event(Length(9), 4) != length.event(Length(9), 5)
+
+
+def test_the_command_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.delenv("DLM_SHARED", raising=False)
+    monkeypatch.setattr("sys.argv", ["paper", "2", "--out", str(tmp_path)])
+    assert main() == 3 and "DLM_SHARED" in capsys.readouterr().err
+    nowhere = ["paper", "2", "--out", str(tmp_path), "--shared", str(tmp_path / "none")]
+    monkeypatch.setattr("sys.argv", nowhere)
+    assert main() == 3 and "semantic.jsonl" in capsys.readouterr().err
