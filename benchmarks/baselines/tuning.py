@@ -18,7 +18,6 @@ from tqdm import trange
 from transformers import GPT2LMHeadModel
 
 from benchmarks.baselines.words import WordLM
-from dlm_core.errors import UsageError, did_you_mean
 from dlm_core.training.data import LengthBatches, collate
 from dlm_core.vocab import Vocab
 
@@ -46,23 +45,14 @@ class Tuned(WordLM):
     names: tuple[str, ...] = ()
 
     def ids(self, codes: Iterable[str]) -> list[int]:
-        """Ids of codes.
-
-        Raises:
-            UsageError: a code that no training text had.
-        """
+        """Ids of codes; one that no training text had is UNK, and says nothing."""
         first = {name: len(self.vocab) + k for k, name in enumerate(self.names)}
-        found = []
-        for code in codes:
-            if code.startswith(WORD):
-                found.append(self.vocab.id(code.removeprefix(WORD)))
-            elif code in first:
-                found.append(first[code])
-            else:
-                raise UsageError(
-                    f"the fine-tuned model never saw '{code}'", did_you_mean(code, self.names)
-                )
-        return found
+        return [
+            self.vocab.id(code.removeprefix(WORD))
+            if code.startswith(WORD)
+            else first.get(code, self.vocab.unk)
+            for code in codes
+        ]
 
     def save(self, folder: Path) -> None:
         """Weights, vocabulary and names."""

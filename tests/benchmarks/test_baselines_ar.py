@@ -163,6 +163,7 @@ def test_fine_tuning_learns_what_a_code_says(vocab: Vocab, tmp_path) -> None:  #
     tuned = fine_tune(WordLM(held, vocab), pairs, 120, 0)
     tuned.save(tmp_path)
     again = Tuned.load(tmp_path)
+    assert again.ids(["x:2", "x:3", "word:b"]) == [len(vocab) + 1, vocab.unk, vocab.id("b")]
     for codes, words in pairs[:2]:
         text = "".join(words)
         assert math.exp(log_prob(again.after(again.ids(codes)), text, vocab)) > 0.9

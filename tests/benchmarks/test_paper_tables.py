@@ -218,6 +218,7 @@ def test_events_are_told_by_how_far_they_are() -> None:
     assert span.event(Span(3, 5, "PP"), 2) == span.event(Span(4, 6, "PP"), 3)
     assert length.event(Length(9), 4) == length.event(Length(10), 5)
     assert length.event(Length(9), 4) != length.event(Length(9), 5)
+    assert span.codes(Span(0, 3, "S::VP"))[2:] == ["span:S", "span:VP"]
 
 
 def test_the_command_says_what_is_missing(

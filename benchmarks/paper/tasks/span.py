@@ -52,12 +52,12 @@ class Constituent(Whole):
     kind, fudge_weight, lr, fluency = "span", 20.0, 0.15, 0.1
 
     def read(self, lab: Lab, texts: Sequence[Sequence[str]]) -> list[Sequence[ControlSpec]]:
-        """Every constituent of each text, by its chain of labels' parts."""
+        """Every constituent of each text, by each of its labels and by their chain."""
         return [
             tuple(
                 Span(start, end, label)
                 for (start, end), chain in tree.chains().items()
-                for label in chain
+                for label in dict.fromkeys([*chain, "::".join(chain)])
             )
             if isinstance(tree, ParseTree)
             else ()
@@ -65,9 +65,10 @@ class Constituent(Whole):
         ]
 
     def codes(self, spec: ControlSpec) -> list[str]:
-        """Start, end and label."""
+        """Start, end and the labels of the chain."""
         assert isinstance(spec, Span)
-        return [f"span:from {spec.start}", f"span:to {spec.end}", f"span:{spec.label}"]
+        labels = [f"span:{label}" for label in spec.label.split("::")]
+        return [f"span:from {spec.start}", f"span:to {spec.end}", *labels]
 
     def event(self, spec: ControlSpec, i: int) -> list[str]:
         """How many words lie before its start and its end, and its label."""
