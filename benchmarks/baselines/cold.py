@@ -4,8 +4,8 @@ E(y) = -[1/N sum_n p_LM(. | left, y_<n) . log softmax(y_n)]          fluency, le
        - 1/R log p_LM(right | left, y)                               future tokens
        - 0.05/N sum_n sum_(w in right) softmax(y_n)_w                lexical overlap
 y <- y - eta grad E + noise, whose standard deviation falls; then from left to right the best y_n
-among the AR base's likeliest words. The right-to-left LM of the paper's fluency term has weight 0
-in its released setting for this task, and is left out.
+among the AR base's likeliest words. The right-to-left LM of the paper's fluency term is left out
+here, which may cost COLD something.
 """
 
 from __future__ import annotations

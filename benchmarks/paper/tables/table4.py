@@ -13,8 +13,8 @@ class Table4(ControlTable):
     name, title = "4", "Table 4: compositions"
     note = (
         "Three and four conditions are the fact with five tags and a gap, two frequent words to "
-        "avoid, and the length; no baseline of the paper takes them. FT-PoE is defined by models a "
-        "kind. The paper's lm is a perplexity a word piece."
+        "avoid, and the length; the baselines have no model of these, so ours alone is asked. "
+        "The paper's lm is a perplexity a word piece."
     )
     systems = ("FUDGE", "release's loop", "FT-PoE", "dlm")
     tasks = ("semantic_tree", "semantic_pos", "three", "four")
