@@ -1,0 +1,113 @@
+"""A table or figure of the paper by one command.
+
+    export DLM_SHARED=...            # holds data/; DLM_PARSER names the oracle parser
+    python -m benchmarks.paper 2 --budget quick --out results --teacher TEACHER
+    python -m benchmarks.paper all --budget hour --out results
+    python -m benchmarks.paper 2 --out results --systems dlm,FUDGE --tasks semantic
+
+Writes OUT/table-NAME.json, .md and .png. Every cell (a system on a task) is a file of OUT/cells,
+written when it is done: a run that was stopped goes on where it was. What is trained lies in the
+work folder, which runs may share. Without --teacher the judge is trained there, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from datetime import date
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from benchmarks.baselines.lab import Lab
+from benchmarks.paper.budget import BUDGETS
+from benchmarks.paper.cells import Bench
+from benchmarks.paper.page import section
+from benchmarks.paper.tables import tables
+from benchmarks.paper.tasks import conditions
+from dlm_core.errors import DLMError, MissingError
+from dlm_core.files import write_json, write_text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    known = tables()
+    about = "; ".join(f"{name} ({table.title})" for name, table in known.items())
+    parser.add_argument("table", choices=[*known, "all"], metavar="TABLE", help=f"{about}; or all")
+    parser.add_argument("--budget", choices=BUDGETS, default="quick")
+    parser.add_argument("--out", type=Path, required=True, help="folder of results")
+    parser.add_argument("--work", type=Path, help="of what is trained; OUT/work-BUDGET if omitted")
+    parser.add_argument("--shared", type=Path, default=os.environ.get("DLM_SHARED"))
+    parser.add_argument("--teacher", type=Path, help="the judge, by benchmarks/teacher.py")
+    parser.add_argument("--model", default="e2e", help="the Diffusion-LM of our rows")
+    parser.add_argument("--seed", type=int, default=0, help="of the texts")
+    parser.add_argument("--systems", type=_names, default=(), help="only these rows")
+    parser.add_argument("--tasks", type=_names, default=(), help="only these columns")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the tables that are asked for."""
+    if options.shared is None:
+        raise MissingError("where the data lies is not known", "--shared DIR, or set DLM_SHARED")
+    budget = BUDGETS[options.budget]
+    training = budget.training
+    work = options.work or options.out / f"work-{budget.name}"
+    work.mkdir(parents=True, exist_ok=True)
+    lab = Lab(
+        options.shared, work, conditions(), training, options.model, options.teacher,
+        say=tqdm.write if sys.stderr.isatty() else _say,
+    )  # fmt: skip
+    bench = Bench(lab, budget, options.out, options.seed, options.systems, options.tasks)
+    made = {
+        "command": f"python -m benchmarks.paper {{}} --budget {budget.name}",
+        "budget": budget.name, "seed": options.seed, "model": lab.model.info.sha256[:8],
+        "date": date.today().isoformat(), "training": training.said(),
+        "machine": f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}",
+    }  # fmt: skip
+    for name, table in tables().items():
+        if options.table not in (name, "all"):
+            continue
+        told = {**made, "command": made["command"].format(name)}
+        data = {"table": name, "made": told, **table.make(bench)}
+        stem = options.out / f"table-{name}"
+        write_json(stem.with_suffix(".json"), data, 1)
+        drawn = table.picture(data, stem.with_suffix(".png"))
+        text = section(table, data, f"{stem.name}.png" if drawn else "")
+        write_text(stem.with_suffix(".md"), text + "\n")
+        print(json.dumps({"table": name, "written": str(stem.with_suffix(".md"))}))
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Run; the exit code is dlm's."""
+    from transformers.utils import logging
+
+    options = _parser().parse_args()
+    torch.set_num_threads(options.threads)
+    logging.disable_progress_bar()
+    try:
+        run(options)
+    except DLMError as error:
+        _say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The results page: each table between its marks, made of the JSON that a run wrote.
+
+    python -m benchmarks.paper.page OUT docs/results.md
+
+The page has, for each table it shows, a line `<!-- table NAME -->` closed by `<!-- end -->`; what
+stands between is written anew. Pictures go beside the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+from pathlib import Path
+
+from benchmarks.paper.tables import tables
+from benchmarks.paper.tables.base import Data, Table
+
+MARK = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def section(table: Table, data: Data, picture: str = "") -> str:
+    """The table, what must be known to read it, and how it was made."""
+    made = data["made"]
+    parts = [f"### {table.title}", table.markdown(data)]
+    if picture:
+        parts.append(f"![{table.title}]({picture})")
+    parts += [table.note] if table.note else []
+    parts.append(
+        f"<sub>`{made['command']}` · seed {made['seed']} · model {made['model']} · "
+        f"{made['training']} · {made['date']} · {made['machine']} · intervals are 95%, over "
+        "targets</sub>"
+    )
+    return "\n\n".join(part for part in parts if part)
+
+
+def rewrite(page: str, out: Path, beside: Path) -> str:
+    """The page with the tables of which `out` holds JSON."""
+    known = tables()
+
+    def fresh(match: re.Match[str]) -> str:
+        file = out / f"table-{match[2]}.json"
+        if match[2] not in known or not file.is_file():
+            return match[0]
+        picture = out / f"table-{match[2]}.png"
+        name = f"results-{match[2]}.png" if picture.is_file() else ""
+        if name:
+            shutil.copyfile(picture, beside / name)
+        data = json.loads(file.read_text("utf-8"))
+        return f"{match[1]}{section(known[match[2]], data, name)}\n{match[3]}"
+
+    return MARK.sub(fresh, page)
+
+
+def main() -> None:
+    """Rewrite the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="what `python -m benchmarks.paper` wrote")
+    parser.add_argument("page", type=Path)
+    args = parser.parse_args()
+    page = args.page.read_text("utf-8")
+    args.page.write_text(rewrite(page, args.out, args.page.parent), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""A task of the tables: targets, how success is judged, and what a baseline can be told of it."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from benchmarks.baselines.lab import Lab
+from dlm_controls import Semantic
+from dlm_core.control.compose import Controls
+from dlm_core.errors import MissingError
+
+FRAME = {"START", "END", "\n"}
+"""What the released targets hold beside words."""
+Scores = dict[str, list[list[float]]]
+"""Measure -> target -> text."""
+
+
+class Target(NamedTuple):
+    """What is asked, the text that it was taken from, and its place in the whole list."""
+
+    controls: Controls
+    reference: str
+    place: int = 0
+
+
+class Task(ABC):
+    """A column of a table.
+
+    Attributes:
+        name: in commands and files.
+        title: in tables.
+        measures: name -> title of what `judge` gives, the first being what the paper reports.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    measures: ClassVar[dict[str, str]]
+
+    @abstractmethod
+    def all_targets(self, lab: Lab) -> list[Target]:
+        """Every released target."""
+
+    @abstractmethod
+    def judge(self, targets: Sequence[Target], groups: Sequence[Sequence[str]]) -> Scores:
+        """Measures of the texts of each target, by the controls' own verdicts."""
+
+    def targets(self, lab: Lab, limit: int) -> list[Target]:
+        """`limit` of them, evenly spaced: the released lists are sorted by kind."""
+        every = self.all_targets(lab)
+        count = min(limit, len(every))
+        places = [k * len(every) // count for k in range(count)]
+        return [every[place]._replace(place=place) for place in places]
+
+
+def released(lab: Lab, name: str) -> list[Any]:
+    """Rows of control_targets/NAME.jsonl.
+
+    Raises:
+        MissingError: the file is not there.
+    """
+    path = lab.shared / "data" / "control_targets" / f"{name}.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror}", "set DLM_SHARED") from error
+
+
+def unframed(row: dict[str, Any], key: str) -> list[str]:
+    """The entries of a released row that stand beside words."""
+    return [x for x, word in zip(row[key], row["words_"], strict=True) if word not in FRAME]
+
+
+def fact(tokens: Sequence[str]) -> Semantic:
+    """`food : Japanese` as a control."""
+    field, _, value = " ".join(tokens).partition(" : ")
+    return Semantic(field=field, value=value)
+
+
+def each(
+    targets: Sequence[Target],
+    groups: Sequence[Sequence[str]],
+    measure: Callable[[Target, str], dict[str, float]],
+) -> Scores:
+    """Scores from a measure of one text."""
+    found = [[measure(t, x) for x in group] for t, group in zip(targets, groups, strict=True)]
+    names = list(found[0][0])
+    return {name: [[one[name] for one in group] for group in found] for name in names}
