@@ -22,10 +22,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dlm_cli.evaluate.texts import read_texts, some
+from dlm_cli.train.teacher import run
 from dlm_core.corpora import read_corpus
 from dlm_core.errors import DLMError
-from dlm_core.evaluation.teacher import Score, Teacher
-from dlm_core.evaluation.teacher_training import TeacherConfig, Told, train_teacher
+from dlm_core.evaluation.teacher import Teacher
+from dlm_core.evaluation.teacher_training import TeacherConfig
 
 __all__ = ["Teacher", "say"]
 
@@ -35,16 +36,7 @@ def train(options: argparse.Namespace) -> None:
     texts, held_out = ([e.text for e in read_corpus(c)] for c in (options.corpus, options.valid))
     names = TeacherConfig.model_fields.keys() & vars(options).keys()
     config = TeacherConfig(**{name: getattr(options, name) for name in names})
-
-    def step(done: int, loss: float) -> None:
-        if done % 50 == 0:
-            say(f"step {done}  train nll {loss:.4f}")
-
-    def valid(done: int, score: Score) -> None:
-        say(f"step {done}  valid nll {score.token_nll:.4f} a token, {score.nll:.4f} a text")
-
-    told = Told(lambda steps, line: say(line), step, valid)
-    best = train_teacher(texts, held_out, options.out, config, told=told)
+    best = run((texts, held_out), options.out, config, "cpu")
     print(json.dumps({"teacher": str(options.out), "valid_token_nll": best.token_nll}))
 
 

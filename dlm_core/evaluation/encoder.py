@@ -68,9 +68,7 @@ def _load(folder: Path, layer: int | None) -> Any:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         layers = int(config.num_hidden_layers)
         if layer is not None and not 1 <= layer <= layers:
-            raise MissingError(
-                f"no layer {layer} in {folder}", f"it has layers 1 to {layers}"
-            )
+            raise MissingError(f"no layer {layer} in {folder}", f"it has layers 1 to {layers}")
         # bert-score's own default tokenizer is the slow one, which few models still have
         scorer = BERTScorer(str(folder), num_layers=layer or layers, use_fast_tokenizer=True)
     except (OSError, ValueError) as error:

@@ -140,5 +140,3 @@ def differences(
 def shown(value: float, scale: float = 1.0) -> float | None:
     """A value as JSON can hold it."""
     return None if np.isnan(value) else float(value * scale)
-
-

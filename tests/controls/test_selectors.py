@@ -121,7 +121,9 @@ def test_lm_is_the_teachers_score(tmp_path, tiny_vocab: Vocab, texts):
     some = [*texts, "The", "a word nobody knows"]
     model = GPT2LMHeadModel.from_pretrained(tmp_path).eval()
     rows = [[tiny_vocab.start, *tiny_vocab.encode(text), tiny_vocab.end] for text in some]
-    expected = [-float(model(torch.tensor([r]), labels=torch.tensor([r])).loss) for r in rows]
+    with torch.no_grad():
+        losses = [model(torch.tensor([r]), labels=torch.tensor([r])).loss for r in rows]
+    expected = [-float(loss) for loss in losses]
     assert [-nll for nll in Teacher.load(tmp_path).nll(some)] == pytest.approx(expected, abs=1e-5)
     assert ByLM(tmp_path).scores(candidates(some)) == pytest.approx(expected, abs=1e-5)
     with pytest.raises(UsageError, match=r"text 1 has 15 words; the teacher reads 14"):

@@ -1,0 +1,101 @@
+"""`dlm nll`: the bound on a model's likelihood of texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dlm_cli.evaluate.texts import some
+from dlm_cli.help import examples
+from dlm_cli.options import Corpus as TrainCorpus
+from dlm_cli.options import Device, Encoding, Json, Model, PluginFiles, Quiet
+from dlm_cli.output import pick_device, print_json, print_table, progress_bar, stderr, warn
+
+if TYPE_CHECKING:
+    from dlm_core.evaluation.nll import Likelihood
+
+EPILOG = examples(
+    "dlm nll --corpus e2e:valid.csv.gz --sample 200",
+    "dlm nll -m runs/mine --corpus text:held-out.txt --draws 128 --json",
+)
+_PARTS = {
+    "nll": "the bound, the sum of all below",
+    "prior": "x_T against pure noise",
+    "steps": "the denoising steps",
+    "embedding": "x_0, given the words, less what the last step says of it",
+    "rounding": "the words, given x_0",
+    "length": "the number of words, which this model draws first (END's part)",
+}
+Sample = Annotated[
+    int | None,
+    typer.Option(metavar="INT", min=1, help="So many, drawn at random; all if omitted."),
+]
+Draws = Annotated[
+    int, typer.Option(metavar="INT", min=1, help="Time steps that are looked at a text.")
+]
+Seed = Annotated[int, typer.Option(metavar="INT", help="Of --sample and of the noise.")]
+
+
+def command(
+    corpus: TrainCorpus,
+    model: Model = "e2e",
+    sample: Sample = None,
+    draws: Draws = 32,
+    seed: Seed = 0,
+    encoding: Encoding = None,
+    device: Device = "auto",
+    plugin: PluginFiles = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The variational bound on -log p of texts (L_vlb, eq. 1 and §4.1), in nats a token.
+
+    Tokens are the words and END, as of 'dlm score': its token-nll is an autoregressive model's
+    exact figure beside this bound. docs/metrics.md has the terms.
+    """
+    from dlm_cli.plugins.loading import load
+    from dlm_core.bundle import Model as LoadedModel
+    from dlm_core.corpora import read_corpus
+    from dlm_core.evaluation.nll import likelihood
+
+    loaded = LoadedModel.load(model, pick_device(device))
+    read = [e.text for e in read_corpus(corpus, load(plugin).corpora, encoding)]
+    texts = some(read, sample, seed)
+    with progress_bar("texts", len(texts)) as bar:
+        found = likelihood(loaded, texts, draws, seed, bar.update)
+    if found.left_out:
+        warn(
+            f"{found.left_out} of {len(texts)} texts are empty or have more words than the "
+            f"{loaded.info.max_words} of the model: left out"
+        )
+    if as_json:
+        print_json(_as_dict(found))
+        return
+    _print(found)
+    stderr(f"signature: {found.signature}")
+
+
+def _as_dict(found: Likelihood) -> dict[str, object]:
+    return {
+        "texts": found.texts,
+        "tokens": found.tokens,
+        "left_out": found.left_out,
+        "unk": found.unk,
+        "figures": {figure.name: figure.as_dict() for figure in found.figures},
+        "by_time": [{"from": a, "to": b, "nats": nats} for a, b, nats in found.by_time],
+        "signature": found.signature,
+    }
+
+
+def _print(found: Likelihood) -> None:
+    print(f"{found.texts:,} texts, {found.tokens:,} tokens, {100 * found.unk:.2f}% of words UNK\n")
+    rows = []
+    for figure in found.figures:
+        bounds = figure.bounds
+        shown = f"{bounds.low:.3f} to {bounds.high:.3f}" if bounds else "-"
+        rows.append((figure.name, f"{figure.value:.3f}", shown, _PARTS[figure.name]))
+    print_table(rows, ("FIGURE", "NATS A TOKEN", "95% INTERVAL", "IS"))
+    print()
+    times = [(f"{a:.1f} to {b:.1f}", f"{nats:.3f}") for a, b, nats in found.by_time]
+    print_table(times, ("STEPS WITH t", "NATS A TOKEN"))

@@ -1,0 +1,182 @@
+"""The texts of `dlm evaluate` and what was asked of them, from JSONL rows or from plain texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dlm_cli.evaluate.texts import read_texts
+from dlm_cli.files import MAX_LINE, open_lines
+from dlm_cli.output import tell_error, warn
+from dlm_core.control.compose import Controls
+from dlm_core.errors import DLMError, UsageError
+from dlm_core.evaluation.judging import Text
+from dlm_core.natural import tokenise
+from dlm_core.text import load_json, normal
+
+if TYPE_CHECKING:
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.control.compose import Term
+    from dlm_core.plugins.registry import Plugins
+
+
+@dataclass
+class Rows:
+    """Reads results; a line that cannot be read is told, and the rest counts.
+
+    Attributes:
+        name: the file; `-` is stdin.
+        asked: controls of rows that name none.
+        empty: how many texts have no words: they count, with no word to be right.
+        worst: the exit code of the worst line.
+    """
+
+    name: str
+    info: ModelInfo
+    plugins: Plugins
+    asked: tuple[Term, ...] = ()
+    worst: int = 0
+    _terms: dict[str, Term] = field(default_factory=dict)
+
+    def read(self, option: str = "argument 'RESULTS'") -> list[Text]:
+        """Every text of the file.
+
+        Raises:
+            MissingError: it cannot be opened.
+            UsageError: it has no texts, or asks for a control that is not known.
+        """
+        texts: list[Text] = []
+        with open_lines(self.name, option) as lines:
+            number = 0
+            try:
+                for number, line in enumerate(lines, start=1):
+                    if not line.strip():
+                        continue
+                    try:
+                        row = _row(line)
+                    except UsageError as error:
+                        self._tell(error, number)
+                        continue
+                    texts.append(self._text(row, number))
+            except DLMError as error:
+                if isinstance(error, _RowError):
+                    raise
+                self._tell(error, number + 1)  # the file itself cannot be read on
+        self._tell_what_is_odd(texts)
+        return texts
+
+    def plain(self) -> list[Text]:
+        """The texts of a file without controls of its own, as `--texts` names it."""
+        made = read_texts(self.name, self.plugins.corpora)
+        return [self._made({"text": text}, Controls(self.asked)) for text in made]
+
+    def _text(self, row: dict[str, Any], number: int) -> Text:
+        specs = [c["spec"] if isinstance(c, dict) else c for c in row.get("controls") or []]
+        try:
+            controls = Controls(tuple(map(self._term, specs)) or self.asked)
+        except DLMError as error:
+            raise _RowError(
+                f"{self._place(number)}: {error.message}",
+                error.hint or "",
+                error.exit_code,
+            ) from error
+        return self._made(row, controls)
+
+    def _term(self, spec: str) -> Term:
+        from dlm_core.control.parse import parse_spec
+
+        if spec not in self._terms:
+            self._terms[spec] = parse_spec(spec, self.plugins.controls)
+        return self._terms[spec]
+
+    def _made(self, row: dict[str, Any], controls: Controls) -> Text:
+        text, tokens = row["text"], row.get("tokens")
+        if not (isinstance(tokens, list) and all(isinstance(t, str) for t in tokens)):
+            tokens = tokenise(normal(text), self.info.vocab)
+        verdicts = [c.get("satisfied") for c in row.get("controls") or [] if isinstance(c, dict)]
+        seed, signature = row.get("seed"), row.get("signature")
+        return Text(
+            text,
+            " ".join(tokens),
+            controls,
+            row.get("id"),
+            seed if isinstance(seed, int) else None,
+            signature if isinstance(signature, str) else "",
+            tuple(verdicts) if len(verdicts) == len(controls) > 0 else None,
+        )
+
+    def _place(self, number: int) -> str:
+        return f"{'stdin' if self.name == '-' else self.name}, line {number}"
+
+    def _tell(self, error: DLMError, number: int) -> None:
+        tell_error(f"{self._place(number)}: {error.message}", error.hint)
+        self.worst = max(self.worst, error.exit_code)
+
+    def _tell_what_is_odd(self, texts: Sequence[Text]) -> None:
+        name = "stdin" if self.name == "-" else self.name
+        if not texts:
+            raise UsageError(f"{name}: no texts in it", "dlm generate -o FILE --format jsonl")
+        if not any(text.controls.terms for text in texts):
+            warn(
+                f"{name}: no text names its controls, so that success cannot be told",
+                "--control SPEC says what was asked of all of them",
+            )
+        for line, hint in _of_signatures([text.signature for text in texts], self.info):
+            warn(f"{name}: {line}", hint)
+        if empty := sum(not text.tokens for text in texts):
+            warn(f"{name}: {empty} of {len(texts)} texts are empty; they count as texts")
+
+
+class _RowError(DLMError):
+    """A row asks for what is not known: no figure would be right without it."""
+
+    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+        super().__init__(message, hint or None)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """A row with a text.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        row = load_json(line) if len(line) <= MAX_LINE else None
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise UsageError("expected a JSON object with a string 'text'", '{"text": "a pub ."}')
+    specs = row.get("controls") or []
+    known = isinstance(specs, list) and all(
+        isinstance(c, str) or (isinstance(c, dict) and isinstance(c.get("spec"), str))
+        for c in specs
+    )
+    if not known:
+        raise UsageError("'controls' are no list of specs", '"controls": ["length:12"]')
+    return row
+
+
+def _of_signatures(signatures: Iterable[str], info: ModelInfo) -> Iterable[tuple[str, str | None]]:
+    """What is odd about how the texts were made, a line each and what to do."""
+    from dlm_core.version import VERSION
+
+    parts = [_parts(signature) for signature in set(signatures) if signature]
+    versions = sorted({part.get("dlm", "?") for part in parts} - {VERSION})
+    if versions:
+        made = ", ".join(versions)
+        yield f"made by dlm {made}, judged by dlm {VERSION}: its verdicts may differ", None
+    models = sorted({part["model"] for part in parts if "model" in part} - {info.sha256[:8]})
+    if models:
+        made = ", ".join(models)
+        yield f"made by model {made}, judged with the words of {info.sha256[:8]}", "--model MODEL"
+    settings = {tuple(sorted(part.items())) for part in parts}
+    if len(settings) > 1:
+        yield f"its texts were made with {len(settings)} different settings", None
+
+
+def _parts(signature: str) -> dict[str, str]:
+    """What a signature says of how all texts were made: not what was asked, nor the seed."""
+    found = (part.partition(":") for part in signature.split("|"))
+    return {name: value for name, _, value in found if name not in ("c", "seed", "head", "judge")}

@@ -1,0 +1,159 @@
+"""The variational bound against exact likelihoods, in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+from dlm_core.bundle import Model
+from dlm_core.config import ModelConfig
+from dlm_core.diffusion.bound import (
+    KnownNoise,
+    bound,
+    gaussian_nats,
+    prior_kl,
+    step_kl,
+    step_probabilities,
+    step_times,
+)
+from dlm_core.diffusion.model import DiffusionLM
+from dlm_core.diffusion.noise import PerSampleNoise
+from dlm_core.diffusion.prediction import Prediction
+from dlm_core.diffusion.schedule import NoiseSchedule
+from dlm_core.evaluation.nll import likelihood
+
+DOUBLE = torch.float64
+
+
+def gaussian_bound(schedule: NoiseSchedule, std: float, x_0: Tensor) -> Tensor:
+    """Every term of eq. 1 for data N(0, std^2) and the exact E[x_0 | x_t]; a mean over rows."""
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.ones(x_0.shape[:2], dtype=DOUBLE)
+    zero = torch.zeros((), dtype=DOUBLE)
+
+    def estimate(t: Tensor) -> Tensor:
+        ab = schedule.alpha_bar(t)[:, None, None]
+        noise = torch.randn(x_0.shape, dtype=DOUBLE, generator=generator)
+        x_t = schedule.q_sample(x_0, t, noise)
+        return KnownNoise.at(ab, std).estimate(zero, x_t, ab)
+
+    total = prior_kl(schedule, x_0, mask)
+    for k in range(2, schedule.train_steps + 1):
+        t = torch.full((len(x_0),), k / schedule.train_steps, dtype=DOUBLE)
+        s = t - 1 / schedule.train_steps
+        total = total + step_kl(schedule, x_0, estimate(t), t, s, mask)
+    first = torch.full((len(x_0),), 1 / schedule.train_steps, dtype=DOUBLE)
+    var = float(KnownNoise.at(schedule.alpha_bar(first[0]), std).var)
+    return (total + gaussian_nats(x_0, estimate(first), var, mask)).mean()
+
+
+@pytest.mark.parametrize("name", ["sqrt", "cosine", "linear"])
+def test_linear_gaussian_data_have_their_likelihood(name: str) -> None:
+    std, shape = 2.0, (64, 4, 8)
+    x_0 = std * torch.randn(shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
+    exact = -Normal(torch.tensor(0.0, dtype=DOUBLE), std).log_prob(x_0).sum((1, 2)).mean()
+    coarse, fine = (gaussian_bound(NoiseSchedule(name, T), std, x_0) for T in (50, 2000))
+    assert fine == pytest.approx(float(exact), rel=0.01)
+    assert fine > exact * 0.999, "a bound lies above, but for the draws of x_t"
+    assert coarse - exact > 3 * abs(fine - exact), "fewer steps, a looser bound"
+
+
+def test_a_step_is_the_kl_of_its_two_gaussians() -> None:
+    schedule = NoiseSchedule("sqrt", 100)
+    generator = torch.Generator().manual_seed(2)
+    x_0, x_0_hat, x_t = torch.randn(3, 2, 5, 4, dtype=DOUBLE, generator=generator)
+    t = torch.tensor([0.4, 0.9], dtype=DOUBLE)
+    s = t - 0.01
+    p, q = (schedule.q_posterior(x, x_t, t, s) for x in (x_0_hat, x_0))
+    kl = kl_divergence(Normal(q.mean, q.var.sqrt()), Normal(p.mean, p.var.sqrt()))
+    mask = torch.ones(2, 5, dtype=DOUBLE)
+    mask[0, 3:] = 0
+    expected = (kl.sum(-1) * mask).sum(-1)
+    assert torch.allclose(step_kl(schedule, x_0, x_0_hat, t, s, mask), expected, rtol=1e-9)
+    alpha_bar = schedule.alpha_bar(torch.ones((), dtype=DOUBLE))
+    end = Normal(alpha_bar.sqrt() * x_0, (1 - alpha_bar).sqrt())
+    pure = kl_divergence(end, Normal(torch.zeros_like(x_0), 1.0)).sum(-1)
+    assert torch.allclose(prior_kl(schedule, x_0, mask), (pure * mask).sum(-1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sqrt", "cosine", "linear"])
+def test_drawn_steps_add_up_to_all_on_average(name: str) -> None:
+    """Of any function of k; cosine's first steps, which its clamp makes alike, are never drawn."""
+    schedule = NoiseSchedule(name, 200)
+    p = step_probabilities(schedule)
+    uniform = torch.rand(4000, 8, generator=torch.Generator().manual_seed(3))
+    drawn = step_times(schedule, uniform)
+    t = torch.stack([times.t for times in drawn], 1)
+    weight = torch.stack([times.weight for times in drawn], 1)
+    k = (t * 200).round().long()
+    counts = torch.bincount(k.flatten() - 2, minlength=199) / k.numel()
+    assert torch.allclose(counts.double(), p, atol=0.005)
+    value = torch.log(torch.arange(2, 201, dtype=DOUBLE)) * p  # any g(k); p keeps it of one order
+    estimate = (weight * value[k - 2]).sum(1)
+    assert float(estimate.mean()) == pytest.approx(float(value.sum()), rel=0.01)
+
+
+class ExactNet(DiffusionLM):
+    """One position, words of known probability, and their exact posterior given x_t."""
+
+    log_prior: Tensor
+
+    def predict(self, x_t, t, lengths, x_0_prev=None, shown=None):  # type: ignore[no-untyped-def]
+        ab = self.schedule.alpha_bar(t)[:, None, None]
+        var = ab * self.config.sigma_0**2 + 1 - ab
+        words = self.embedding_matrix
+        distance = (x_t[:, :, None] - ab[..., None].sqrt() * words).square().sum(-1)
+        log_probs = (self.log_prior - distance / (2 * var)).log_softmax(-1)
+        return Prediction(log_probs.exp() @ words, log_probs)
+
+
+def test_words_with_an_exact_denoiser_have_their_entropy() -> None:
+    """The noise of q(x_0 | w) costs nothing: what L_{t-1} pay for it L_0 gives back."""
+    torch.manual_seed(0)
+    config = ModelConfig(
+        vocab_size=8, embedding_dim=16, max_len=3, train_steps=2000, sigma_0=0.1,
+        hidden=8, layers=1, heads=1, self_conditioning=False,
+    )  # fmt: skip
+    net = ExactNet(config)
+    probabilities = torch.tensor([0.4, 0.2, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05])
+    net.log_prior = probabilities.log()
+    count = 2000
+    words = torch.multinomial(
+        probabilities, count, True, generator=torch.Generator().manual_seed(1)
+    )
+    normals = PerSampleNoise(range(count))
+    found = bound(
+        net, words[:, None], torch.ones(count, dtype=torch.long),
+        lambda: normals.normal(1, 16), normals.uniform(64),
+    )  # fmt: skip
+    exact = -net.log_prior[words].mean()
+    assert float(found.total.mean()) == pytest.approx(float(exact), rel=0.03)
+    assert float(found.embedding.mean()) < -1, "L_0 gives back"
+    assert float(found.steps.sum(-1).mean()) > float(exact) + 1
+
+
+def test_a_texts_bound_does_not_depend_on_the_others(
+    tiny_model: Model, texts: tuple[str, ...]
+) -> None:
+    all_of_them = likelihood(tiny_model, texts, draws=4)
+    alone = likelihood(tiny_model, texts[:1], draws=4)
+    rows = all_of_them.figures[0].rows
+    assert rows is not None
+    assert alone.nll == pytest.approx(rows[0, 0] / rows[0, 1], rel=1e-4)
+    parts = {figure.name: figure.value for figure in all_of_them.figures}
+    assert parts["nll"] == pytest.approx(sum(parts.values()) - parts["nll"])
+    assert sum(nats for *_, nats in all_of_them.by_time) == pytest.approx(parts["steps"])
+    assert all_of_them.tokens == sum(len(text.split()) + 1 for text in texts)
+
+
+def test_padded_models_pay_for_their_padding_and_no_length(
+    padded_model: Model, texts: tuple[str, ...]
+) -> None:
+    found = likelihood(padded_model, [*texts, "too " * 99, ""], draws=2)
+    assert "length" not in {figure.name for figure in found.figures}
+    assert found.left_out == 2 and found.texts == len(texts)
+    assert math.isfinite(found.nll)
