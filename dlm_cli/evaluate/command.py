@@ -15,7 +15,7 @@ from dlm_cli.output import pick_device, stderr
 from dlm_core.errors import UsageError
 
 EPILOG = examples(
-    "dlm generate -c semantic:food=Japanese -n 20 --format jsonl -o ours.jsonl",
+    "dlm generate -c semantic:food=Japanese -n 20 -o ours.jsonl",
     "dlm evaluate ours.jsonl --teacher TEACHER --corpus e2e:train.csv.gz",
     "dlm evaluate ours.jsonl --against theirs.jsonl -o both.md",
     "dlm evaluate --texts theirs.txt --control length:12 --fail-under control=97",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlm_cli import completion
 from dlm_cli.evaluate.texts import some
 from dlm_cli.help import examples
-from dlm_cli.options import Corpus as TrainCorpus
 from dlm_cli.options import Device, Encoding, Json, Model, PluginFiles, Quiet
 from dlm_cli.output import pick_device, print_json, print_table, progress_bar, stderr, warn
 
@@ -27,6 +27,16 @@ _PARTS = {
     "rounding": "the words, given x_0",
     "length": "the number of words, which this model draws first (END's part)",
 }
+Corpus = Annotated[
+    str,
+    typer.Option(
+        "--corpus",
+        metavar="READER:PATH",
+        help="Texts that the model has not seen, for example e2e:valid.csv.gz.",
+        autocompletion=completion.corpora,
+        rich_help_panel="Data",
+    ),
+]
 Sample = Annotated[
     int | None,
     typer.Option(metavar="INT", min=1, help="So many, drawn at random; all if omitted."),
@@ -38,7 +48,7 @@ Seed = Annotated[int, typer.Option(metavar="INT", help="Of --sample and of the n
 
 
 def command(
-    corpus: TrainCorpus,
+    corpus: Corpus,
     model: Model = "e2e",
     sample: Sample = None,
     draws: Draws = 32,

@@ -13,9 +13,7 @@ from dlm_cli.files import expand
 _JUDGES, _LIMITS = "Measures", "Limits"
 Results = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[RESULTS]", help="JSONL of 'dlm generate'; - is stdin.", callback=expand
-    ),
+    typer.Argument(metavar="RESULTS", help="JSONL of 'dlm generate'; - is stdin.", callback=expand),
 ]
 Texts = Annotated[
     str | None,
