@@ -31,7 +31,6 @@ class Job:
         domains: controls whose faults are looked for.
         by: what figures are taken by, all but the references.
         references: files of them.
-        corpus: READER:PATH of training texts.
         worst: the exit code of the worst line that was read.
     """
 
@@ -79,7 +78,7 @@ class Job:
             from dlm_core.corpora import read_corpus
 
             texts = [example.text for example in read_corpus(name, self.plugins.corpora)]
-            self.by = replace(self.by, corpus=texts, corpus_name=name)
+            self.by = replace(self.by, corpus=texts)
 
     def take_references(
         self, names: Sequence[str], encoder: Path | None, layer: int | None, mauve: bool

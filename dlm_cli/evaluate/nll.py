@@ -20,12 +20,12 @@ EPILOG = examples(
     "dlm nll -m runs/mine --corpus text:held-out.txt --draws 128 --json",
 )
 _PARTS = {
-    "nll": "the bound, the sum of all below",
+    "nll": "the bound: the sum of these",
     "prior": "x_T against pure noise",
     "steps": "the denoising steps",
-    "embedding": "x_0, given the words, less what the last step says of it",
+    "embedding": "x_0 given the words, less the last step's",
     "rounding": "the words, given x_0",
-    "length": "the number of words, which this model draws first (END's part)",
+    "length": "how many words, drawn first; stands for END",
 }
 Corpus = Annotated[
     str,

@@ -28,7 +28,6 @@ class Rows:
     Attributes:
         name: the file; `-` is stdin.
         asked: controls of rows that name none.
-        empty: how many texts have no words: they count, with no word to be right.
         worst: the exit code of the worst line.
     """
 
@@ -116,7 +115,9 @@ class Rows:
     def _tell_what_is_odd(self, texts: Sequence[Text]) -> None:
         name = "stdin" if self.name == "-" else self.name
         if not texts:
-            raise UsageError(f"{name}: no texts in it", "dlm generate -o FILE --format jsonl")
+            raise UsageError(
+                f"{name}: no texts in it", "plain texts: dlm evaluate --texts FILE --control SPEC"
+            )
         if not any(text.controls.terms for text in texts):
             warn(
                 f"{name}: no text names its controls, so that success cannot be told",

@@ -34,19 +34,32 @@ def check_suffix(path: Path | None) -> None:
         )
 
 
-def print_report(report: Report, other: Report | None, deltas: Sequence[Difference]) -> None:
-    """The report, and the other's figures beside it, within 80 columns."""
+def rows_of(
+    report: Report, other: Report | None, deltas: Sequence[Difference]
+) -> list[dict[str, object]]:
+    """A row a figure, by column; with the other's figures beside these, where both have them."""
     if other is None:
-        rows = [(f.name, _value(f), _interval(f), str(f.texts)) for f in report.figures]
-        print_table(rows, ("FIGURE", "VALUE", "95% INTERVAL", "TEXTS"))
-        return
-    second = {figure.name: figure for figure in other.figures}
-    first = {figure.name: figure for figure in report.figures}
-    rows = [
-        (d.name, _value(first[d.name]), _value(second[d.name]), _value(d, "+"), _interval(d, "+"))
+        return [
+            {"figure": f.name, "value": _value(f), "95% interval": _interval(f), "texts": f.texts}
+            for f in report.figures
+        ]
+    first, second = ({f.name: f for f in each.figures} for each in (report, other))
+    return [
+        {
+            "figure": d.name,
+            "first": _value(first[d.name]),
+            "second": _value(second[d.name]),
+            "first - second": _value(d, "+"),
+            "95% interval": _interval(d, "+"),
+        }
         for d in deltas
     ]
-    print_table(rows, ("FIGURE", "FIRST", "SECOND", "FIRST - SECOND", "95% INTERVAL"))
+
+
+def print_report(report: Report, other: Report | None, deltas: Sequence[Difference]) -> None:
+    """The report, within 80 columns."""
+    rows = rows_of(report, other, deltas)
+    print_table([list(row.values()) for row in rows], [name.upper() for name in rows[0]])
 
 
 def write_report(
@@ -85,26 +98,9 @@ def _csv(data: dict[str, Any]) -> str:
 def _markdown(report: Report, other: Report | None, deltas: Sequence[Difference]) -> str:
     from dlm_core.evaluation.markdown import table
 
-    if other is None:
-        rows: list[dict[str, object]] = [
-            {"figure": f.name, "value": _value(f), "95% interval": _interval(f), "texts": f.texts}
-            for f in report.figures
-        ]
-    else:
-        first = {figure.name: figure for figure in report.figures}
-        second = {figure.name: figure for figure in other.figures}
-        rows = [
-            {
-                "figure": d.name,
-                "first": _value(first[d.name]),
-                "second": _value(second[d.name]),
-                "difference": _value(d, "+"),
-                "95% interval": _interval(d, "+"),
-            }
-            for d in deltas
-        ]
     signatures = [report.signature] + ([other.signature] if other is not None else [])
-    return "\n\n".join([table(rows), *(f"`{line}`" for line in signatures)]) + "\n"
+    parts = [table(rows_of(report, other, deltas)), *(f"`{line}`" for line in signatures)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _value(figure: Figure | Difference, sign: str = "") -> str:

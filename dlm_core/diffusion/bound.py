@@ -3,14 +3,14 @@
 For x_t at times t = k/T, k = T, ..., 1, and the chain p(x_T) p(x_{T-1} | x_T) ... p(x_0 | x_1):
 
     L_T      KL(q(x_T | x_0) || N(0, I))
-    L_{t-1}  KL(q(x_s | x_t, x_0) || q(x_s | x_t, x_0_hat))
-             = (SNR(s) - SNR(t)) / 2 |x_0 - x_0_hat|^2
+    L_{t-1}  KL(q(x_s | x_t, x_0) || p(x_s | x_t)), with s = t - 1/T
     L_0      log q(x_0 | w) - log p(x_0 | x_1)
     L_round  -log p(w | x_0)
 
-with s = t - 1/T and SNR = alpha_bar / (1 - alpha_bar). Both Gaussians of L_{t-1} have the variance
-of the posterior (App. E), so that only their means differ. The sum over k is estimated from some
-times a text, drawn evenly over log SNR, where the terms differ least. All is in float64.
+p(x_s | x_t) is q(x_s | x_t, x_0) with x_0 ~ N(x_0_hat, spare I). Without spare its variance is that
+of the posterior, as in App. E, and L_{t-1} = (SNR(s) - SNR(t)) / 2 |x_0 - x_0_hat|^2, where
+SNR = alpha_bar / (1 - alpha_bar). The sum over k is estimated from some times a text, drawn evenly
+over log SNR, where the terms differ least. All is in float64.
 """
 
 from __future__ import annotations
@@ -81,12 +81,31 @@ def prior_kl(schedule: NoiseSchedule, x_0: Tensor, mask: Tensor) -> Tensor:
 
 
 def step_kl(
-    schedule: NoiseSchedule, x_0: Tensor, x_0_hat: Tensor, t: Tensor, s: Tensor, mask: Tensor
+    schedule: NoiseSchedule,
+    x_0: Tensor,
+    x_0_hat: Tensor,
+    times: tuple[Tensor, Tensor],
+    mask: Tensor,
+    spare: Tensor | float = 0.0,
 ) -> Tensor:
-    """L_{t-1} = (SNR(s) - SNR(t)) / 2 |x_0 - x_0_hat|^2, nats, (B,)."""
-    ab_t, ab_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
-    weight = 0.5 * (ab_s / (1 - ab_s) - ab_t / (1 - ab_t))
-    return weight * ((x_0 - x_0_hat).square().sum(-1) * mask).sum(-1)
+    """L_{t-1}, nats, summed over positions and D: (B,).
+
+    With w = SNR(s) - SNR(t) and r = w spare it is, in each of the D,
+    (log(1 + r) - r / (1 + r) + w (x_0 - x_0_hat)^2 / (1 + r)) / 2.
+
+    Args:
+        schedule: of alpha_bar.
+        x_0, x_0_hat: (B, L, D).
+        times: t and s, (B,) each, float64.
+        mask: (B, L), 1 at positions that exist.
+        spare: variance that p gives x_0 beside x_0_hat, (B,).
+    """
+    ab_t, ab_s = (schedule.alpha_bar(time) for time in times)
+    w = ab_s / (1 - ab_s) - ab_t / (1 - ab_t)
+    r = w * spare
+    error = ((x_0 - x_0_hat).square().sum(-1) * mask).sum(-1)
+    numbers = x_0.shape[-1] * mask.sum(-1)
+    return 0.5 * (numbers * (torch.log1p(r) - r / (1 + r)) + w * error / (1 + r))
 
 
 def gaussian_nats(x: Tensor, mean: Tensor, var: float, mask: Tensor) -> Tensor:
@@ -101,7 +120,7 @@ class KnownNoise:
 
     Attributes:
         gain: of x_t - sqrt(alpha_bar) EMB(w) in the mean of x_0.
-        var: of x_0; that of p(x_0 | x_1) at the last step.
+        var: of x_0.
     """
 
     gain: Tensor
@@ -150,8 +169,9 @@ def bound(
     """L_vlb^e2e of texts (§4.1), one draw of x_0 and of each x_t.
 
     A net that reads words out estimates EMB(w), not x_0 with its noise; so does any net at the last
-    step, where training asks it for EMB(w). What x_0 has beside is then estimated in closed form
-    (`KnownNoise`), which is a choice of p and keeps the bound one.
+    step, where training asks it for EMB(w). Given the word, what x_0 has beside is a Gaussian that
+    is known (`KnownNoise`), and p takes its mean and its variance. This is a choice of p, which
+    keeps the bound one.
 
     Args:
         net: asked at t and, if it conditions on itself, once more with its own answer at that t:
@@ -166,28 +186,28 @@ def bound(
     words = net.embed(tokens).double()
     x_0 = words + sigma_0 * noise().double()
 
-    def estimate(t: Tensor, knows_words: bool) -> Tensor:
-        t = t.to(x_0.device)
+    def estimate(t: Tensor, names_words: bool) -> tuple[Tensor, Tensor]:
+        """x_0_hat (B, L, D) and what p leaves open of x_0, (B,)."""
         x_t = schedule.q_sample(x_0, t, noise().double())
         asked = x_t.float(), t.float(), lengths
         found = net.predict(*asked)
         if net.config.self_conditioning:
             found = net.predict(*asked, found.x_0_hat)
-        x_0_hat = found.x_0_hat.double()
-        if not knows_words:
-            return x_0_hat
-        alpha_bar = schedule.alpha_bar(t)[:, None, None]
-        return KnownNoise.at(alpha_bar, sigma_0).estimate(x_0_hat, x_t, alpha_bar)
+        x_0_hat, alpha_bar = found.x_0_hat.double(), schedule.alpha_bar(t)
+        if not names_words:
+            return x_0_hat, torch.zeros_like(t)
+        known = KnownNoise.at(alpha_bar[:, None, None], sigma_0)
+        return known.estimate(x_0_hat, x_t, alpha_bar[:, None, None]), known.var[:, 0, 0]
 
     drawn = step_times(schedule, uniform)
     steps = []
     for times in drawn:
-        x_0_hat = estimate(times.t, net.config.readout == "words")
         t, s, weight = (v.to(x_0.device) for v in (times.t, times.s, times.weight))
-        steps.append(weight * step_kl(schedule, x_0, x_0_hat, t, s, mask))
+        x_0_hat, spare = estimate(t, net.config.readout == "words")
+        steps.append(weight * step_kl(schedule, x_0, x_0_hat, (t, s), mask, spare))
     first = torch.full((len(tokens),), 1.0 / schedule.train_steps, dtype=torch.float64)
-    var = float(KnownNoise.at(schedule.alpha_bar(first[0]), sigma_0).var)
-    embedding = gaussian_nats(x_0, estimate(first, True), var, mask)
+    x_0_hat, spare = estimate(first.to(x_0.device), True)
+    embedding = gaussian_nats(x_0, x_0_hat, float(spare[0]), mask)
     embedding = embedding - gaussian_nats(x_0, words, sigma_0**2, mask)
     log_p = torch.log_softmax(net.rounding_logits(x_0.float()).double(), dim=-1)
     rounding = -(log_p.gather(-1, tokens[..., None])[..., 0] * mask).sum(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ class By:
 
     Attributes:
         teacher: judges fluency.
-        corpus: training texts, tokenised, for what was copied; `corpus_name` names them.
+        corpus: training texts, tokenised, for what was copied.
         references: of each text, at least one, as one writes them.
         encoder: BERTScore's folder, and its layer; the last if None.
         mauve: measure it, by the teacher's features.
@@ -34,7 +35,6 @@ class By:
 
     teacher: Teacher | None = None
     corpus: Sequence[str] | None = None
-    corpus_name: str = ""
     references: references.References | None = None
     encoder: Path | None = None
     layer: int | None = None
@@ -95,13 +95,17 @@ def measure(judged: Sequence[Judged], by: By, info: ModelInfo) -> Report:
     signature.append(f"self-bleu:{name} tok none eff yes")
     if by.corpus is not None:
         figures += measures.novelty(tokens, units, by.corpus)
-        signature.append(f"corpus:{by.corpus_name}")
+        signature.append(f"corpus:{_digest(by.corpus)}")
     for figure, part in _by_references(texts, units, by):
         figures.append(figure)
         signature.append(part)
     scipy = references.installed("scipy", "scipy", "an interval")
     signature.append(f"ci:95% bca {RESAMPLES} {scipy} over {len(units.names)} {units.what}")
     return Report(figures, units, "|".join(signature), texts)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8]
 
 
 def _judges(texts: Sequence[Text]) -> list[str]:

@@ -104,7 +104,7 @@ class Teacher:
                 f"{len(vocab)} words"
             )
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:8]
-        return cls(model.to(device).eval(), vocab, digest)  # type: ignore[arg-type, no-untyped-call]
+        return cls(model.to(device).eval(), vocab, digest)  # type: ignore[arg-type]
 
     def save(self, folder: Path) -> None:
         """Write config, safetensors weights and tokenizer.json into `folder`."""
@@ -145,7 +145,7 @@ class Teacher:
                 f"{self.max_words}",
                 "a teacher with more --positions reads longer texts",
             )
-        self.model.eval()
+        self.model.eval()  # type: ignore[no-untyped-call]
         sequences = encode(texts, self.vocab)
         totals = [(0.0, 1)] * len(sequences)
         for rows in _by_length(sequences, SCORE_TOKENS):

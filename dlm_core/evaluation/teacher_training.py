@@ -104,9 +104,10 @@ class _Run:
     def save(self, out: Path, done: int, score: Score) -> None:
         """Weights and vocabulary, and in training.json what made them."""
         self.teacher.save(out)
-        log = {"parameters": self.parameters, "step": done, "steps": self.steps}
-        log |= {"valid": asdict(score), "seconds": round(time.perf_counter() - self.began)}
-        write_json(out / "training.json", log | {"settings": self.config.model_dump()})
+        spent = round(time.perf_counter() - self.began)
+        log = {"parameters": self.parameters, "step": done, "steps": self.steps, "seconds": spent}
+        more = {"valid": asdict(score), "settings": self.config.model_dump()}
+        write_json(out / "training.json", log | more)
 
 
 def train_teacher(

@@ -13,9 +13,8 @@ TEXTS = st.lists(st.lists(st.sampled_from("abc"), max_size=9).map(" ".join), max
 def brute(text: str, corpus: list[str]) -> int:
     words = text.split()
     runs = {tuple(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
-    return max(
-        (len(r) for r in runs if any(f" {' '.join(r)} " in f" {c} " for c in corpus)), default=0
-    )
+    found = [run for run in runs if any(f" {' '.join(run)} " in f" {c} " for c in corpus)]
+    return max(map(len, found), default=0)
 
 
 @given(TEXTS, TEXTS)

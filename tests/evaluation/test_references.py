@@ -1,4 +1,4 @@
-"""Figures against references: each package's own command or a second implementation, on random texts."""
+"""Figures against references: the package's own command, or written again, on random texts."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ WORDS = [
     "family-friendly",
     "£20",
 ]
+
+
+Gram = tuple[str, ...]
 
 
 def drawn(count: int, seed: int, shortest: int = 1) -> list[str]:
@@ -76,9 +79,8 @@ def test_rouge_l_is_the_best_f1_of_longest_common_subsequences() -> None:
         common = lcs(words(text), words(reference))
         return 2 * common / (len(words(text)) + len(words(reference)))
 
-    expected = [
-        100 * max(f1(t, r) for r in refs) for t, refs in zip(TEXTS, REFERENCES, strict=True)
-    ]
+    pairs = zip(TEXTS, REFERENCES, strict=True)
+    expected = [100 * max(f1(text, r) for r in refs) for text, refs in pairs]
     figure, _ = references.rouge_l(TEXTS, REFERENCES, UNITS)
     assert figure.value == pytest.approx(sum(expected) / 100)
 
@@ -87,32 +89,27 @@ def test_cider_is_cider_d_as_its_paper_has_it() -> None:
     """Vedantam et al. 2015, eq. 1-3 and §6: tf-idf cosines with clipping and a length penalty."""
     from dlm_core.natural import tokenise
 
-    def grams(text: str, n: int) -> Counter[tuple[str, ...]]:
+    def grams(text: str, n: int) -> Counter[Gram]:
         words = " ".join(tokenise(text)).lower().split()
         return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
 
-    def size(text: str) -> int:
-        """pycocoevalcap takes the number of word pairs for the length."""
-        return sum(grams(text, 2).values())
+    def weigh(text: str, n: int) -> dict[Gram, float]:
+        idf = {g: math.log(100) - math.log(max(1, seen[g])) for g in grams(text, n)}
+        return {g: count * idf[g] for g, count in grams(text, n).items()}
+
+    def similarity(text: str, reference: str, n: int) -> float:
+        mine, theirs = weigh(text, n), weigh(reference, n)
+        dot = sum(min(mine[g], theirs[g]) * theirs[g] for g in mine.keys() & theirs.keys())
+        norm = math.hypot(*mine.values()) * math.hypot(*theirs.values())
+        # pycocoevalcap takes the number of word pairs for the length
+        longer = grams(text, 2).total() - grams(reference, 2).total()
+        return 10 * math.exp(-(longer**2) / (2 * 6**2)) * (dot / norm if norm else 0)
 
     total = 0.0
     for n in range(1, 5):
         seen = Counter(g for refs in REFERENCES for g in {g for r in refs for g in grams(r, n)})
-
-        def weigh(
-            text: str, n: int = n, seen: Counter[tuple[str, ...]] = seen
-        ) -> dict[tuple[str, ...], float]:
-            idf = {g: math.log(100) - math.log(max(1, seen[g])) for g in grams(text, n)}
-            return {g: count * idf[g] for g, count in grams(text, n).items()}
-
         for text, refs in zip(TEXTS, REFERENCES, strict=True):
-            mine = weigh(text)
-            for reference in refs:
-                theirs = weigh(reference)
-                dot = sum(min(mine[g], theirs[g]) * theirs[g] for g in mine.keys() & theirs.keys())
-                norm = math.hypot(*mine.values()) * math.hypot(*theirs.values())
-                penalty = math.exp(-((size(text) - size(reference)) ** 2) / (2 * 6**2))
-                total += 10 * penalty * (dot / norm if norm else 0) / len(refs) / 4 / 100
+            total += sum(similarity(text, r, n) for r in refs) / len(refs) / 4 / len(TEXTS)
     figure, _ = references.cider(TEXTS, REFERENCES, UNITS)
     assert figure.value == pytest.approx(total)
 
