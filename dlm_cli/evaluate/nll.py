@@ -45,6 +45,14 @@ Draws = Annotated[
     int, typer.Option(metavar="INT", min=1, help="Time steps that are looked at a text.")
 ]
 Seed = Annotated[int, typer.Option(metavar="INT", help="Of --sample and of the noise.")]
+Twice = Annotated[
+    bool,
+    typer.Option(
+        "--self-condition",
+        metavar="",
+        help="Ask the denoiser once more at each step, with its own answer.",
+    ),
+]
 
 
 def command(
@@ -53,6 +61,7 @@ def command(
     sample: Sample = None,
     draws: Draws = 32,
     seed: Seed = 0,
+    self_condition: Twice = False,
     encoding: Encoding = None,
     device: Device = "auto",
     plugin: PluginFiles = None,
@@ -73,7 +82,7 @@ def command(
     read = [e.text for e in read_corpus(corpus, load(plugin).corpora, encoding)]
     texts = some(read, sample, seed)
     with progress_bar("texts", len(texts)) as bar:
-        found = likelihood(loaded, texts, draws, seed, bar.update)
+        found = likelihood(loaded, texts, draws, seed, self_condition, bar.update)
     if found.left_out:
         warn(
             f"{found.left_out} of {len(texts)} texts are empty or have more words than the "

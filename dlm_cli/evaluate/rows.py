@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dlm_cli.evaluate.texts import read_texts
-from dlm_cli.files import MAX_LINE, open_lines
+from dlm_cli.evaluate.texts import read_row, read_texts, tokens_of
+from dlm_cli.files import open_lines
 from dlm_cli.output import tell_error, warn
 from dlm_core.control.compose import Controls
 from dlm_core.errors import DLMError, UsageError
 from dlm_core.evaluation.judging import Text
 from dlm_core.natural import tokenise
-from dlm_core.text import load_json, normal
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
@@ -53,7 +53,7 @@ class Rows:
                     if not line.strip():
                         continue
                     try:
-                        row = _row(line)
+                        row = read_row(line)
                     except UsageError as error:
                         self._tell(error, number)
                         continue
@@ -90,14 +90,13 @@ class Rows:
         return self._terms[spec]
 
     def _made(self, row: dict[str, Any], controls: Controls) -> Text:
-        text, tokens = row["text"], row.get("tokens")
-        if not (isinstance(tokens, list) and all(isinstance(t, str) for t in tokens)):
-            tokens = tokenise(normal(text), self.info.vocab)
+        text = row["text"]
+        tokens = tokens_of(row) or " ".join(tokenise(normal(text), self.info.vocab))
         verdicts = [c.get("satisfied") for c in row.get("controls") or [] if isinstance(c, dict)]
         seed, signature = row.get("seed"), row.get("signature")
         return Text(
             text,
-            " ".join(tokens),
+            tokens,
             controls,
             row.get("id"),
             seed if isinstance(seed, int) else None,
@@ -135,28 +134,6 @@ class _RowError(DLMError):
     def __init__(self, message: str, hint: str, exit_code: int) -> None:
         super().__init__(message, hint or None)
         self.exit_code = exit_code  # type: ignore[misc]
-
-
-def _row(line: bytes) -> dict[str, Any]:
-    """A row with a text.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        row = load_json(line) if len(line) <= MAX_LINE else None
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise UsageError("expected a JSON object with a string 'text'", '{"text": "a pub ."}')
-    specs = row.get("controls") or []
-    known = isinstance(specs, list) and all(
-        isinstance(c, str) or (isinstance(c, dict) and isinstance(c.get("spec"), str))
-        for c in specs
-    )
-    if not known:
-        raise UsageError("'controls' are no list of specs", '"controls": ["length:12"]')
-    return row
 
 
 def _of_signatures(signatures: Iterable[str], info: ModelInfo) -> Iterable[tuple[str, str | None]]:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from dlm_core.diffusion.model import DiffusionLM
+from dlm_core.diffusion.prediction import Prediction
 from dlm_core.diffusion.schedule import NoiseSchedule
 
 Estimate = Callable[[Tensor, Tensor], Tensor]
@@ -162,59 +163,83 @@ class Bound:
         return self.prior + self.steps.sum(-1) + self.embedding + self.rounding
 
 
+def mixture_nats(
+    x_0: Tensor, x_t: Tensor, log_q: Tensor, embedding: Tensor, known: KnownNoise, alpha_bar: Tensor
+) -> Tensor:
+    """-log sum_w q(w) N(x_0; E[x_0 | x_t, w], var), nats at each position: (B, L).
+
+    Args:
+        x_0, x_t: (B, L, D).
+        log_q: log-probabilities of the words given x_t, (B, L, V).
+        embedding: (V, D).
+        known: at t.
+        alpha_bar: of t.
+    """
+    rest = x_0 - known.gain * x_t  # its mean is (1 - gain sqrt(alpha_bar)) EMB(w)
+    means = (1 - known.gain * alpha_bar.sqrt()) * embedding
+    square = rest.square().sum(-1, keepdim=True) - 2 * rest @ means.T + means.square().sum(-1)
+    log_density = -0.5 * (square / known.var + x_0.shape[-1] * torch.log(2 * math.pi * known.var))
+    return -torch.logsumexp(log_q + log_density, dim=-1)
+
+
 @torch.no_grad()
 def bound(
-    net: DiffusionLM, tokens: Tensor, lengths: Tensor, noise: Callable[[], Tensor], uniform: Tensor
+    net: DiffusionLM,
+    tokens: Tensor,
+    lengths: Tensor,
+    noise: Callable[[], Tensor],
+    uniform: Tensor,
+    self_condition: bool = False,
 ) -> Bound:
     """L_vlb^e2e of texts (§4.1), one draw of x_0 and of each x_t.
 
-    A net that reads words out estimates EMB(w), not x_0 with its noise; so does any net at the last
-    step, where training asks it for EMB(w). Given the word, what x_0 has beside is a Gaussian that
-    is known (`KnownNoise`), and p takes its mean and its variance. This is a choice of p, which
-    keeps the bound one.
+    A net that reads words out estimates EMB(w), not x_0 with its noise. Given the word, what x_0
+    has beside is a Gaussian that is known (`KnownNoise`): p takes its mean and its variance. At the
+    last step, where one mean between two words would be far from both, p mixes these Gaussians by
+    the net's own q(w | x_1). This is a choice of p, which keeps the bound one.
 
     Args:
-        net: asked at t and, if it conditions on itself, once more with its own answer at that t:
-            p(x_s | x_t) stays a function of x_t.
+        net: asked at t.
         tokens: (B, L).
         lengths: (B,).
         noise: gives (B, L, D) standard normals.
         uniform: (B, J), for `step_times`.
+        self_condition: ask it once more with its own answer at that t: p stays a function of x_t.
     """
     schedule, sigma_0 = net.schedule, max(net.config.sigma_0, 1e-4)
     mask = (torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]).double()
     words = net.embed(tokens).double()
     x_0 = words + sigma_0 * noise().double()
 
-    def estimate(t: Tensor, names_words: bool) -> tuple[Tensor, Tensor]:
-        """x_0_hat (B, L, D) and what p leaves open of x_0, (B,)."""
+    def predict(t: Tensor) -> tuple[Tensor, Prediction]:
         x_t = schedule.q_sample(x_0, t, noise().double())
         asked = x_t.float(), t.float(), lengths
         found = net.predict(*asked)
-        if net.config.self_conditioning:
-            found = net.predict(*asked, found.x_0_hat)
-        x_0_hat, alpha_bar = found.x_0_hat.double(), schedule.alpha_bar(t)
-        if not names_words:
-            return x_0_hat, torch.zeros_like(t)
-        known = KnownNoise.at(alpha_bar[:, None, None], sigma_0)
-        return known.estimate(x_0_hat, x_t, alpha_bar[:, None, None]), known.var[:, 0, 0]
+        return x_t, net.predict(*asked, found.x_0_hat) if self_condition else found
 
     drawn = step_times(schedule, uniform)
     steps = []
     for times in drawn:
         t, s, weight = (v.to(x_0.device) for v in (times.t, times.s, times.weight))
-        x_0_hat, spare = estimate(t, net.config.readout == "words")
+        x_t, found = predict(t)
+        x_0_hat, spare = found.x_0_hat.double(), torch.zeros_like(t)
+        if net.config.readout == "words":
+            alpha_bar = schedule.alpha_bar(t)[:, None, None]
+            known = KnownNoise.at(alpha_bar, sigma_0)
+            x_0_hat, spare = known.estimate(x_0_hat, x_t, alpha_bar), known.var[:, 0, 0]
         steps.append(weight * step_kl(schedule, x_0, x_0_hat, (t, s), mask, spare))
-    first = torch.full((len(tokens),), 1.0 / schedule.train_steps, dtype=torch.float64)
-    x_0_hat, spare = estimate(first.to(x_0.device), True)
-    embedding = gaussian_nats(x_0, x_0_hat, float(spare[0]), mask)
-    embedding = embedding - gaussian_nats(x_0, words, sigma_0**2, mask)
+    first = torch.full_like(lengths, 1.0 / schedule.train_steps, dtype=torch.float64)
+    x_1, found = predict(first)
+    alpha_bar = schedule.alpha_bar(first[0])
+    vectors = net.embedding_matrix.double()
+    log_q, known = found.token_log_probs.double(), KnownNoise.at(alpha_bar, sigma_0)
+    embedding = (mixture_nats(x_0, x_1, log_q, vectors, known, alpha_bar) * mask).sum(-1)
     log_p = torch.log_softmax(net.rounding_logits(x_0.float()).double(), dim=-1)
     rounding = -(log_p.gather(-1, tokens[..., None])[..., 0] * mask).sum(-1)
     return Bound(
         prior_kl(schedule, x_0, mask),
         torch.stack(steps, dim=1),
         torch.stack([times.t for times in drawn], dim=1),
-        embedding,
+        embedding - gaussian_nats(x_0, words, sigma_0**2, mask),
         rounding,
     )

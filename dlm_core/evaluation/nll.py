@@ -64,6 +64,7 @@ def likelihood(
     texts: Sequence[str],
     draws: int = 32,
     seed: int = 0,
+    self_condition: bool = False,
     on_text: Callable[[int], None] = lambda count: None,
 ) -> Likelihood:
     """Estimate the bound L_vlb^e2e of each text (§4.1, App. E), and of all.
@@ -73,6 +74,7 @@ def likelihood(
         texts: tokenised.
         draws: times that are looked at a text; more make the estimate steadier.
         seed: of text i it is seed + i: a text's figure does not depend on the others.
+        self_condition: the net is asked once more with its own answer.
         on_text: is told how many texts are done.
 
     Raises:
@@ -88,7 +90,7 @@ def likelihood(
     if not kept:
         raise UsageError(f"no text has 1 to {model.info.max_words} words, as the model's have")
     counts = {k: count_words(ids, config, vocab) for k, ids in kept.items()}
-    nats, in_bins = _bounds(model, kept, draws, seed, on_text)
+    nats, in_bins = _bounds(model, kept, draws, seed, self_condition, on_text)
     names = ["nll", "prior", "steps", "embedding", "rounding"]
     if config.length_mode == "prior":
         names.append("length")
@@ -109,7 +111,7 @@ def likelihood(
         len(texts) - len(kept),
         sum(ids.count(vocab.unk) for ids in kept.values()) / sum(counts.values()),
         f"dlm:{VERSION}|model:{model.info.sha256[:8]}|steps:{config.train_steps}|draws:{draws}|"
-        f"seed:{seed}|tokens:words+END",
+        f"self-conditioned:{'yes' if self_condition else 'no'}|seed:{seed}|tokens:words+END",
     )
 
 
@@ -118,6 +120,7 @@ def _bounds(
     kept: Mapping[int, Sequence[int]],
     draws: int,
     seed: int,
+    self_condition: bool,
     on_text: Callable[[int], None],
 ) -> tuple[dict[int, list[float]], NDArray[np.float64]]:
     """Of each text by its place the total and its parts, in nats; the steps' sums by their time."""
@@ -134,7 +137,8 @@ def _bounds(
         def noise(normals: PerSampleNoise = normals, width: int = tokens.shape[1]) -> Tensor:
             return normals.normal(config.max_len, config.embedding_dim)[:, :width]
 
-        b = bound(model.net, tokens, lengths, noise, normals.uniform(draws))
+        uniform = normals.uniform(draws)
+        b = bound(model.net, tokens, lengths, noise, uniform, self_condition)
         parts = torch.stack([b.total, b.prior, b.steps.sum(-1), b.embedding, b.rounding], dim=1)
         found.update(zip(places, parts.tolist(), strict=True))
         bins = (b.times.numpy() * BINS).astype(int).clip(max=BINS - 1)

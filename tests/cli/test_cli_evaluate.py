@@ -47,15 +47,8 @@ def test_what_generate_writes_can_be_evaluated(make, run_cli, tmp_path: Path, ti
 def test_anybodys_texts_with_controls_of_the_command_line(run_cli, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.txt"
     theirs.write_text(f"{ITALIAN}\n{PUB}\n\n{ITALIAN}\n", encoding="utf-8")
-    run = run_cli(
-        "evaluate",
-        "--texts",
-        theirs,
-        "-c",
-        "semantic:food=Italian",
-        "--not",
-        "semantic:food=French",
-    )
+    asked = ["-c", "semantic:food=Italian", "--not", "semantic:food=French"]
+    run = run_cli("evaluate", "--texts", theirs, *asked)
     assert run.code == 0
     assert re.search(r"^control +66\.7% ", run.out, re.M)
     assert re.search(r"^not semantic +100\.0% ", run.out, re.M)

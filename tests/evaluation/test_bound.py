@@ -32,7 +32,7 @@ DOUBLE = torch.float64
 def gaussian_bound(schedule: NoiseSchedule, std: float, x_0: Tensor, exact: bool) -> Tensor:
     """Every term of eq. 1 for data N(0, std^2) and their E[x_0 | x_t]; a mean over rows.
 
-    `exact` gives p(x_s | x_t) the variance of x_0 given x_t, too; the paper's p has the posterior's.
+    `exact` gives p(x_s | x_t) the variance of x_0 given x_t; the paper's has the posterior's.
     """
     generator = torch.Generator().manual_seed(0)
     mask, zero = torch.ones(x_0.shape[:2], dtype=DOUBLE), torch.zeros((), dtype=DOUBLE)
