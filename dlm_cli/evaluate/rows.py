@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,25 +45,25 @@ class Rows:
             MissingError: it cannot be opened.
             UsageError: it has no texts, or asks for a control that is not known.
         """
-        texts: list[Text] = []
         with open_lines(self.name, option) as lines:
-            number = 0
-            try:
-                for number, line in enumerate(lines, start=1):
-                    if not line.strip():
-                        continue
-                    try:
-                        row = read_row(line)
-                    except UsageError as error:
-                        self._tell(error, number)
-                        continue
-                    texts.append(self._text(row, number))
-            except DLMError as error:
-                if isinstance(error, _RowError):
-                    raise
-                self._tell(error, number + 1)  # the file itself cannot be read on
+            rows = list(self._rows(lines))
+        texts = [self._text(row, number) for number, row in rows]
         self._tell_what_is_odd(texts)
         return texts
+
+    def _rows(self, lines: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The rows that can be read, by their lines; the others are told."""
+        number = 0
+        try:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    yield number, read_row(line)
+                except UsageError as error:
+                    self._tell(error, number)
+        except DLMError as error:  # the file itself cannot be read on
+            self._tell(error, number + 1)
 
     def plain(self) -> list[Text]:
         """The texts of a file without controls of its own, as `--texts` names it."""
@@ -74,12 +74,8 @@ class Rows:
         specs = [c["spec"] if isinstance(c, dict) else c for c in row.get("controls") or []]
         try:
             controls = Controls(tuple(map(self._term, specs)) or self.asked)
-        except DLMError as error:
-            raise _RowError(
-                f"{self._place(number)}: {error.message}",
-                error.hint or "",
-                error.exit_code,
-            ) from error
+        except UsageError as error:
+            raise UsageError(f"{self._place(number)}: {error.message}", error.hint) from error
         return self._made(row, controls)
 
     def _term(self, spec: str) -> Term:
@@ -126,14 +122,6 @@ class Rows:
             warn(f"{name}: {line}", hint)
         if empty := sum(not text.tokens for text in texts):
             warn(f"{name}: {empty} of {len(texts)} texts are empty; they count as texts")
-
-
-class _RowError(DLMError):
-    """A row asks for what is not known: no figure would be right without it."""
-
-    def __init__(self, message: str, hint: str, exit_code: int) -> None:
-        super().__init__(message, hint or None)
-        self.exit_code = exit_code  # type: ignore[misc]
 
 
 def _of_signatures(signatures: Iterable[str], info: ModelInfo) -> Iterable[tuple[str, str | None]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dlm_core.corpora.example import spaced
 from dlm_core.evaluation.figures import Figure, Units
-from dlm_core.evaluation.judging import Judged, asked
+from dlm_core.evaluation.judging import Judged
 from dlm_core.evaluation.overlap import longest_runs
 from dlm_core.evaluation.variety import distinct_n, distinct_share, self_bleu_scores
 
@@ -35,7 +35,7 @@ def success(
     Args:
         judged: texts and verdicts.
         units: what intervals resample.
-        group: a control's group: its kind, or `asked` for itself.
+        group: a control's group: its kind, or `judging.asked` for itself.
     """
     together = [None if j.satisfied is None else float(j.satisfied) for j in judged]
     if not any(j.verdicts for j in judged):
@@ -146,6 +146,3 @@ def novelty(tokens: Sequence[str], units: Units, corpus: Collection[str]) -> lis
         units.figure("copied-run", "words", runs),
         Figure("copied-run.longest", max(runs), "words", len(runs)),
     ]
-
-
-__all__ = ["asked", "by_kind", "faults", "fluency", "novelty", "success", "variety", "words"]
