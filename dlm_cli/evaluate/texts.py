@@ -87,8 +87,9 @@ def read_row(line: bytes) -> dict[str, Any]:
 def tokens_of(row: dict[str, Any]) -> str:
     """The tokens of a row with blanks between them; empty if it has none."""
     tokens = row.get("tokens")
-    known = isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)
-    return " ".join(tokens) if known else ""
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        return ""
+    return " ".join(tokens)
 
 
 def some(texts: list[str], count: int | None, seed: int) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from pathlib import Path
 
 import pytest
 import sacrebleu
@@ -57,25 +56,6 @@ def test_mbr_takes_the_consensus_and_an_only_candidate():
     texts = ["Aromi .", "The Mill is a pub .", twice, "Near Aromi .", twice]
     assert [r.seed for r in select(MBR(), candidates(texts), 2)] == [2, 4]
     assert MBR().scores(candidates(["Aromi ."])) == [0.0]
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT and a tokenizer of a few words."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("encoder")
-    words = ["the", "mill", "is", "a", "cheap", "pub", "near", "aromi", ".", "eagle", "food"]
-    vocab = folder / "vocab.txt"
-    vocab.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=5 + len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=32, initializer_range=1.0,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(str(vocab), model_max_length=32).save_pretrained(folder)
-    return folder
 
 
 @pytest.mark.parametrize("layer", [None, 1])

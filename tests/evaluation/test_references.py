@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -112,6 +114,33 @@ def test_cider_is_cider_d_as_its_paper_has_it() -> None:
             total += sum(similarity(text, r, n) for r in refs) / len(refs) / 4 / len(TEXTS)
     figure, _ = references.cider(TEXTS, REFERENCES, UNITS)
     assert figure.value == pytest.approx(total)
+
+
+def test_bertscore_is_that_of_bert_scores_command(
+    encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One reference each: its score of a pair does not depend on the batch then."""
+    from bert_score_cli.score import main
+
+    texts, gold = TEXTS[:10], [refs[0] for refs in REFERENCES[:10]]
+    files = tmp_path / "made", tmp_path / "gold"
+    for path, lines in zip(files, (texts, gold), strict=True):
+        path.write_text("\n".join(lines), encoding="utf-8")
+    argv = ["bert-score", "-c", files[0], "-r", files[1], "-m", encoder, "-l", 1, "-s"]
+    monkeypatch.setattr("sys.argv", [str(word) for word in argv] + ["--use_fast_tokenizer"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        main()
+    found = re.findall(r"^[\d.-]+\t[\d.-]+\t([\d.-]+)$", capsys.readouterr().out, re.M)
+    assert len(found) == 10
+    one = Units.of([str(k) for k in range(10)])
+    figure, signature = references.bertscore(texts, [[g] for g in gold], one, encoder, 1)
+    assert figure.rows is not None
+    assert figure.rows[:, 0].tolist() == pytest.approx(list(map(float, found)), abs=1e-5)
+    assert "layer 1" in signature
 
 
 def test_a_missing_package_is_named_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
