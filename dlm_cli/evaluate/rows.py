@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dlm_core.control.compose import Term
     from dlm_core.plugins.registry import Plugins
 
+TOLD = 5
+"""Broken lines that are named one by one."""
+
 
 @dataclass
 class Rows:
@@ -29,6 +32,7 @@ class Rows:
         name: the file; `-` is stdin.
         asked: controls of rows that name none.
         worst: the exit code of the worst line.
+        broken: lines that could not be read.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Rows:
     plugins: Plugins
     asked: tuple[Term, ...] = ()
     worst: int = 0
+    broken: int = 0
     _terms: dict[str, Term] = field(default_factory=dict)
 
     def read(self, option: str = "argument 'RESULTS'") -> list[Text]:
@@ -47,6 +52,8 @@ class Rows:
         """
         with open_lines(self.name, option) as lines:
             rows = list(self._rows(lines))
+        if self.broken > TOLD:
+            tell_error(f"{self.name}: {self.broken - TOLD} more lines cannot be read")
         texts = [self._text(row, number) for number, row in rows]
         self._tell_what_is_odd(texts)
         return texts
@@ -104,7 +111,9 @@ class Rows:
         return f"{'stdin' if self.name == '-' else self.name}, line {number}"
 
     def _tell(self, error: DLMError, number: int) -> None:
-        tell_error(f"{self._place(number)}: {error.message}", error.hint)
+        self.broken += 1
+        if self.broken <= TOLD:
+            tell_error(f"{self._place(number)}: {error.message}", error.hint)
         self.worst = max(self.worst, error.exit_code)
 
     def _tell_what_is_odd(self, texts: Sequence[Text]) -> None:

@@ -108,6 +108,9 @@ def test_whole_lines_of_a_broken_file_count(run_cli, tmp_path: Path) -> None:
     run = run_cli("evaluate", ours)
     assert run.code == 2 and "ours.jsonl, line 3: not JSON" in run.err
     assert re.search(r"^control +100\.0% .* 2$", run.out, re.M)
+    ours.write_text("no\n" * 9 + ours.read_text(), encoding="utf-8")
+    run = run_cli("evaluate", ours)
+    assert "line 5: not" in run.err and "line 6" not in run.err and "5 more lines" in run.err
 
 
 @pytest.mark.parametrize(
