@@ -24,12 +24,15 @@ class Command:
 COMMANDS = (
     Command("generate", "Generate texts under controls.", False, "Use", "generate.command"),
     Command("select", "Choose among texts of a JSONL file.", False, "Use"),
+    Command("evaluate", "Measure texts, compare two systems.", False, "Use", "evaluate.command"),
+    Command("score", "Nats a token of texts, by a teacher.", False, "Use", "evaluate.score"),
+    Command("nll", "Bound a model's likelihood of texts.", False, "Use", "evaluate.nll"),
     Command("controls", "List, show and check controls.", True, "Use"),
     Command("selectors", "List selectors.", True, "Use"),
     Command("models", "List and show models.", True, "Use"),
     Command(
         "train",
-        "Train a Diffusion-LM, its writer, or a control's head.",
+        "Train a Diffusion-LM, its writer, a control's head, or a teacher.",
         True,
         "Extend",
         "train.commands",

@@ -92,6 +92,8 @@ def check_options(context: typer.Context) -> None:
             "--resume keeps what FILE has, --force writes it anew",
         )
     source = context.get_parameter_source("format")
+    if output is not None and ".jsonl" in output.suffixes and source and source.name == "DEFAULT":
+        asked["format"] = "jsonl"
     if requests is not None and asked["format"] == "text" and source and source.name == _TYPED:
         raise UsageError("option '--requests' gives JSONL only", "leave out --format text")
     if asked["until_satisfied"] and not asked["verify"]:

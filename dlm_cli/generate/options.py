@@ -288,7 +288,8 @@ Fluency = Annotated[
 Format = Annotated[
     Literal["text", "jsonl"],
     typer.Option(
-        help="One text a line, or one JSON object with all there is to know.",
+        help="One text a line, or one JSON object with all there is to know; jsonl where -o FILE "
+        "ends so.",
         rich_help_panel="Output",
     ),
 ]

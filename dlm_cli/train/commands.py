@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dlm_cli.help import group
-from dlm_cli.train import control, lm, writer
+from dlm_cli.train import control, lm, teacher, writer
 
-app = group("Train a Diffusion-LM, its writer, or a control's head.")
+app = group("Train a Diffusion-LM, its writer, a control's head, or a teacher.")
 app.command("lm", epilog=lm.EPILOG)(lm.train_lm)
 app.command("control", epilog=control.EPILOG)(control.train_control)
 app.command("writer", epilog=writer.EPILOG)(writer.train_writer)
+app.command("teacher", epilog=teacher.EPILOG)(teacher.train_teacher)

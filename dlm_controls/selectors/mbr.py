@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -13,8 +12,6 @@ from pydantic import model_validator
 from dlm_core.control.spec import SpecValueError
 from dlm_core.errors import MissingError, did_you_mean
 from dlm_core.selection import SelectorSpec
-from dlm_core.text import load_json
-from dlm_core.weights import MOST_TEXT, read_file
 
 if TYPE_CHECKING:
     from dlm_core.results import Result
@@ -71,21 +68,17 @@ class MBR(SelectorSpec):
                 f"selector 'mbr': utility '{self.utility}' needs {package}, which is not installed",
                 f"pip install {package}",
             )
-        if self.model is None:
-            return
-        if not (self.model.expanduser() / "config.json").is_file():
-            raise MissingError(
-                f"selector 'mbr': no encoder in {self.model} (config.json is missing)",
-                f"hf download roberta-large --local-dir {self.model}, or any other encoder",
-            )
-        self._scorer()
+        if self.model is not None:
+            self._scorer()
 
     def _scorer(self) -> Any:
-        from dlm_core.diffusion.surroundings import loading
+        from dlm_core.evaluation.encoder import load_scorer
 
         assert self.model is not None
-        with loading():
-            return _load_scorer(self.model.expanduser().resolve(), self.layer)
+        try:
+            return load_scorer(self.model, self.layer)
+        except MissingError as error:
+            raise MissingError(f"selector 'mbr': {error.message}", error.hint) from error
 
     def scores(self, candidates: Sequence[Result]) -> list[float]:
         """Mean over the other candidates r of utility(h=candidate, r); 0 for an only candidate.
@@ -123,47 +116,3 @@ def _sacrebleu(utility: str, pairs: Sequence[tuple[str, str]]) -> list[float]:
     # effective_order: a text of three words has no 4-grams, and is not worth 0 for it
     metric = BLEU(effective_order=True) if utility == "bleu" else CHRF()
     return [metric.sentence_score(h, [r]).score for h, r in pairs]
-
-
-def _refuse_code(folder: Path) -> None:
-    """Refuse an encoder that brings Python of its own: transformers would ask whether to run it."""
-    for name in ("config.json", "tokenizer_config.json"):
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            data = load_json(read_file(path, MOST_TEXT))
-        except ValueError as error:
-            raise MissingError(f"selector 'mbr': {path} is broken: {error}") from error
-        if isinstance(data, dict) and "auto_map" in data:
-            raise MissingError(
-                f"selector 'mbr': {path} names Python to run ('auto_map'), and dlm runs none",
-                "take an encoder that transformers knows by itself, such as roberta-large",
-            )
-
-
-@lru_cache(maxsize=1)
-def _load_scorer(folder: Path, layer: int | None) -> Any:
-    """The encoder, read once for all requests of a run."""
-    _refuse_code(folder)
-    from bert_score import BERTScorer
-    from transformers import AutoConfig
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        layers = int(config.num_hidden_layers)
-        if layer is not None and not 1 <= layer <= layers:
-            raise MissingError(
-                f"selector 'mbr': no layer {layer} in {folder}", f"it has layers 1 to {layers}"
-            )
-        # bert-score's own default tokenizer is the slow one, which few models still have
-        scorer = BERTScorer(str(folder), num_layers=layer or layers, use_fast_tokenizer=True)
-    except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise MissingError(f"selector 'mbr': cannot read {folder}: {reason}") from error
-    # A tokenizer without a limit says 1e30, which overflows when bert-score passes it on.
-    limit = getattr(config, "max_position_embeddings", None) or 512
-    scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, limit)
-    return scorer

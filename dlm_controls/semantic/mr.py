@@ -184,6 +184,11 @@ class MR(ControlSpec):
         share = 1 - len(found["missing"]) / len(self.facts)
         return Verdict(all(parts.values()), detail or "all said, and no more", share, parts=parts)
 
+    @classmethod
+    def text_faults(cls, words: Sequence[str]) -> dict[str, list[str]]:
+        """As of its facts."""
+        return Semantic.text_faults(words)
+
 
 def _found(tokens: Sequence[str], specs: Sequence[Semantic]) -> dict[str, list[str]]:
     """What is not as it should be, by kind; of a text with stand-ins for unknown places."""

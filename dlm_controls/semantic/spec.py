@@ -293,6 +293,14 @@ class Semantic(ControlSpec):
         return Verdict(not (value or right), f"'{self.mr_value}' {said}", parts=parts)
 
     @classmethod
+    def text_faults(cls, words: Sequence[str]) -> dict[str, list[str]]:
+        """Facts that exclude each other, and facts said twice."""
+        return {
+            "contradictions": oracle.contradictions(words),
+            "repetitions": oracle.repetitions(words),
+        }
+
+    @classmethod
     def train(
         cls,
         model: Model,

@@ -109,6 +109,11 @@ class ControlSpec(Spec):
         return ~self.verify(text)
 
     @classmethod
+    def text_faults(cls, words: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """What is wrong with a text whatever was asked: fault -> lines, none where it has none."""
+        return {}
+
+    @classmethod
     def train(
         cls, model: Model, examples: Sequence[Example], out: Path, **options: Any
     ) -> dict[str, float]:
@@ -237,10 +242,7 @@ class Term:
     def named_errors(self, stage: str, owner: str = "") -> AbstractContextManager[None]:
         """Turn whatever the spec's own code raises into a PluginError that names it.
 
-        Args:
-            stage: what is being called: check, lengths, build, verify.
-            owner: distribution and version that provide the control; of the plugin that
-                registered it if omitted.
+        `stage` is what is called; `owner` provides the control, who registered it if omitted.
         """
         return plugin_errors(control_name(self.label, owner or owner_of(type(self.spec))), stage)
 

@@ -1,11 +1,10 @@
-"""The built-in selectors against brute force, sacrebleu, bert-score and the benchmarks' teacher."""
+"""The built-in selectors against brute force, sacrebleu, bert-score and the teacher."""
 
 from __future__ import annotations
 
 import json
 import math
 import shutil
-from pathlib import Path
 
 import pytest
 import sacrebleu
@@ -15,6 +14,8 @@ from hypothesis import strategies as st
 
 from dlm_controls.selectors import MBR, ByControl, ByLM, First, mbr
 from dlm_core.errors import MissingError, SpecError, UsageError
+from dlm_core.evaluation import teacher
+from dlm_core.evaluation.encoder import load_scorer
 from dlm_core.plugins.loading import load_plugins
 from dlm_core.results import ControlReport, Result
 from dlm_core.selection import check_selector, parse_selector, select
@@ -57,25 +58,6 @@ def test_mbr_takes_the_consensus_and_an_only_candidate():
     assert MBR().scores(candidates(["Aromi ."])) == [0.0]
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT and a tokenizer of a few words."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("encoder")
-    words = ["the", "mill", "is", "a", "cheap", "pub", "near", "aromi", ".", "eagle", "food"]
-    vocab = folder / "vocab.txt"
-    vocab.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=5 + len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=32, initializer_range=1.0,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(str(vocab), model_max_length=32).save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.parametrize("layer", [None, 1])
 def test_bertscore_is_bert_scores_own_and_encodes_each_text_once(encoder, layer):
     import bert_score
@@ -86,7 +68,7 @@ def test_bertscore_is_bert_scores_own_and_encodes_each_text_once(encoder, layer)
         "Aromi near a pub",
         "The Mill is cheap .",
     ]
-    scorer = mbr._load_scorer(encoder.resolve(), layer)
+    scorer = load_scorer(encoder, layer)
     encoded = []
     hook = scorer._model.register_forward_pre_hook(
         lambda module, args: encoded.append(len(args[0])), with_kwargs=False
@@ -108,7 +90,7 @@ def test_bertscore_is_bert_scores_own_and_encodes_each_text_once(encoder, layer)
 def test_lm_is_the_teachers_score(tmp_path, tiny_vocab: Vocab, texts):
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    from benchmarks.teacher import Teacher
+    from dlm_core.evaluation.teacher import Teacher
 
     torch.manual_seed(0)
     config = GPT2Config(
@@ -117,9 +99,14 @@ def test_lm_is_the_teachers_score(tmp_path, tiny_vocab: Vocab, texts):
     )  # fmt: skip
     Teacher(GPT2LMHeadModel(config), tiny_vocab).save(tmp_path)
     some = [*texts, "The", "a word nobody knows"]
-    expected = [-nll for nll in Teacher.load(tmp_path).nll(some)]
+    model = GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    rows = [[tiny_vocab.start, *tiny_vocab.encode(text), tiny_vocab.end] for text in some]
+    with torch.no_grad():
+        losses = [model(torch.tensor([r]), labels=torch.tensor([r])).loss for r in rows]
+    expected = [-float(loss) for loss in losses]
+    assert [-nll for nll in Teacher.load(tmp_path).nll(some)] == pytest.approx(expected, abs=1e-5)
     assert ByLM(tmp_path).scores(candidates(some)) == pytest.approx(expected, abs=1e-5)
-    with pytest.raises(UsageError, match=r"a text of 15 words; the teacher in .* reads 14"):
+    with pytest.raises(UsageError, match=r"text 1 has 15 words; the teacher reads 14"):
         ByLM(tmp_path).scores(candidates(["The " * 15]))
 
 
@@ -179,7 +166,7 @@ def test_specs_that_cannot_be(source, message, hint):
     ids=["bleu", "bertscore", "lm"],
 )
 def test_a_missing_package_is_named_before_sampling(selector, package, monkeypatch):
-    for module in (mbr, __import__("dlm_controls.selectors.lm", fromlist=["x"])):
+    for module in (mbr, teacher):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(MissingError) as caught:
         check_selector(selector)
@@ -187,7 +174,7 @@ def test_a_missing_package_is_named_before_sampling(selector, package, monkeypat
 
 
 def test_a_missing_model_is_named(tmp_path, encoder):
-    with pytest.raises(MissingError, match=r"no config\.json"):
+    with pytest.raises(MissingError, match=r"no teacher in .* \(config\.json"):
         check_selector(ByLM(tmp_path))
     with pytest.raises(MissingError, match="no encoder in"):
         check_selector(MBR(utility="bertscore", model=tmp_path))

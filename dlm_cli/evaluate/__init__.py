@@ -1,0 +1,1 @@
+"""dlm evaluate, dlm score, dlm nll: reading texts, measuring, writing reports."""

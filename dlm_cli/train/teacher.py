@@ -1,0 +1,134 @@
+"""`dlm train teacher`: the autoregressive judge of fluency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dlm_cli.files import expand
+from dlm_cli.help import examples
+from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
+from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
+from dlm_core.commands import command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dlm_core.evaluation.teacher import Score
+    from dlm_core.evaluation.teacher_training import TeacherConfig
+
+EPILOG = examples(
+    "dlm train teacher --corpus e2e:train.csv.gz --valid e2e:valid.csv.gz --out TEACHER",
+    "dlm train teacher --corpus text:mine.txt --out TEACHER --layers 2 --epochs 3",
+    "dlm score text:mine.txt --teacher TEACHER",
+)
+_TRAINING = "Training"
+
+
+def _option(help: str) -> Any:
+    return typer.Option(metavar="NUMBER", help=help, rich_help_panel=_TRAINING)
+
+
+Out = Annotated[
+    Path,
+    typer.Option(metavar="DIR", help="Folder to write.", callback=expand, rich_help_panel="Output"),
+]
+Valid = Annotated[
+    str | None,
+    typer.Option(
+        metavar="READER:PATH",
+        help="Validation texts; held out of --corpus if omitted.",
+        rich_help_panel="Data",
+    ),
+]
+Replace = Annotated[
+    bool,
+    typer.Option("--force", metavar="", help="Replace a teacher there.", rich_help_panel="Output"),
+]
+
+
+def train_teacher(
+    corpus: Corpus,
+    out: Out,
+    valid: Valid = None,
+    encoding: Encoding = None,
+    plugin: PluginFiles = None,
+    epochs: Annotated[float, _option("Passes over the corpus.")] = 5.0,
+    steps: Annotated[int | None, _option("Optimizer steps; overrides --epochs.")] = None,
+    layers: Annotated[int, _option("Transformer blocks.")] = 4,
+    width: Annotated[int, _option("Hidden size.")] = 192,
+    heads: Annotated[int, _option("Attention heads.")] = 4,
+    positions: Annotated[int, _option("Longest START words END.")] = 128,
+    dropout: Annotated[float, _option("Everywhere.")] = 0.1,
+    lr: Annotated[float, _option("Peak learning rate.")] = 1e-3,
+    batch_tokens: Annotated[int, _option("Positions in a batch.")] = 2000,
+    min_count: Annotated[int, _option("Words are kept that occur more often.")] = 10,
+    seed: Annotated[int, _option("Of weights, order and dropout.")] = 0,
+    force: Replace = False,
+    device: Device = "auto",
+) -> None:
+    """Train a teacher: transformers' GPT-2 from scratch on the words of a corpus.
+
+    It judges fluency ('dlm evaluate --teacher', 'dlm score') and chooses ('--select lm:DIR'). The
+    weights of the best validation are kept; two epochs without gain end the run.
+    """
+    from dlm_core.errors import UsageError
+    from dlm_core.evaluation.teacher_training import TeacherConfig
+
+    if (out / "config.json").exists() and not force:
+        raise UsageError(
+            f"option '--out': {out} holds a model", "--force replaces it, or choose another folder"
+        )
+    require_folder(out, "--out")
+    config = TeacherConfig(
+        epochs=epochs, steps=steps, layers=layers, width=width, heads=heads, positions=positions,
+        dropout=dropout, lr=lr, batch_tokens=batch_tokens, min_count=min_count, seed=seed,
+    )  # fmt: skip
+    run(_read(corpus, valid, encoding, plugin), out, config, pick_device(device))
+
+
+def _read(
+    corpus: str, valid: str | None, encoding: str | None, plugin: list[Path] | None
+) -> tuple[list[str], list[str]]:
+    """Texts to train on, and to look at."""
+    from dlm_cli.plugins.loading import load
+    from dlm_core.corpora import read_corpus
+    from dlm_core.data_check import hold_out
+
+    readers = load(plugin).corpora
+    texts = [e.text for e in read_corpus(corpus, readers, encoding)]
+    if valid is not None:
+        return texts, [e.text for e in read_corpus(valid, readers, encoding)]
+    texts, held_out, told = hold_out(texts)
+    stderr(told)
+    return texts, held_out
+
+
+def run(
+    data: tuple[Sequence[str], Sequence[str]], out: Path, config: TeacherConfig, device: str
+) -> Score:
+    """Train with a bar, and say how it went; also for `benchmarks/teacher.py`."""
+    from dlm_core.evaluation.teacher_training import Told
+    from dlm_core.evaluation.teacher_training import train_teacher as train
+
+    with progress_bar("training", None) as bar:
+
+        def start(total: int, line: str) -> None:
+            bar.total = total
+            stderr(line)
+
+        def step(done: int, loss: float) -> None:
+            bar.update(1)
+            if done % 20 == 0:
+                bar.set_postfix(nll=f"{loss:.3f}")
+
+        def look(done: int, score: Score) -> None:
+            bar.clear()
+            stderr(f"step {done}: validation {score.token_nll:.4f} nats a token")
+
+        best = train(*data, out, config, device, Told(start, step, look))
+    stderr(f"wrote {out}: {best.token_nll:.4f} nats a token on {best.texts} validation texts")
+    stderr(f"use it: {command('score', 'TEXTS', '--teacher', out)}")
+    return best

@@ -1,0 +1,104 @@
+"""Intervals: BCa bootstrap over targets, Wilson for shares of 0 and 1.
+
+A figure is a function of sums: each target has a row of statistics (a mean has two, the sum of its
+values and their number), rows are added over targets, and the function makes a figure of the total.
+Resampling targets, not texts, keeps together the texts of one target, which resemble each other.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Total = Callable[[Array], Array]
+"""Sums (..., K) -> the figure (...)."""
+LEVEL = 0.95
+RESAMPLES = 9999
+_BATCH = 2_000_000
+"""Numbers that a batch of resamples may hold."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95% interval, and how it was made."""
+
+    low: float
+    high: float
+    how: Literal["bca", "percentile", "wilson"]
+
+
+def mean(totals: Array) -> Array:
+    """Sums of values and of their number (..., 2) -> their mean; NaN where there are none."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(totals[..., 0] / totals[..., 1])
+
+
+def interval(rows: Array, total: Total, share: bool = False) -> Interval | None:
+    """The interval of total(sum of rows).
+
+    Args:
+        rows: (N, K), the statistics of each target.
+        total: makes the figure.
+        share: it is a share, in [0, 1]; at 0 and at 1, where no resample differs from another,
+            Wilson's interval for N independent targets takes the bootstrap's place.
+
+    Returns:
+        None where there are fewer than two targets, or all resamples give one figure.
+    """
+    figure = float(total(rows.sum(0)))
+    if len(rows) < 2 or math.isnan(figure):
+        return None
+    if share and figure in (0.0, 1.0):
+        return wilson(round(figure * len(rows)), len(rows))
+    return _bootstrap(rows, total)
+
+
+def paired_interval(first: Array, second: Array, total: Total) -> Interval | None:
+    """The interval of total(first) - total(second), both resampled by the same targets; (N, K)."""
+    width = first.shape[1]
+
+    def difference(sums: Array) -> Array:
+        return total(sums[..., :width]) - total(sums[..., width:])
+
+    return interval(np.concatenate([first, second], axis=1), difference)
+
+
+def wilson(held: int, trials: int) -> Interval:
+    """Wilson's score interval of a share of `trials` independent ones."""
+    from scipy.stats import binomtest
+
+    found = binomtest(held, trials).proportion_ci(LEVEL, method="wilson")
+    return Interval(float(found.low), float(found.high), "wilson")
+
+
+def _bootstrap(rows: Array, total: Total) -> Interval | None:
+    from scipy.stats import DegenerateDataWarning, bootstrap
+
+    def statistic(places: NDArray[np.int64], axis: int = -1) -> Array:
+        return total(rows[np.moveaxis(places, axis, -1)].sum(-2))
+
+    methods: tuple[Literal["bca", "percentile"], ...] = ("bca", "percentile")
+    for how in methods:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore", DegenerateDataWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found: Any = bootstrap(
+                (np.arange(len(rows)),),
+                statistic,
+                n_resamples=RESAMPLES,
+                batch=max(1, _BATCH // rows.size),
+                confidence_level=LEVEL,
+                method="BCa" if how == "bca" else how,
+                rng=np.random.default_rng(0),
+            )
+        low, high = (float(v) for v in found.confidence_interval)
+        if high - low > 1e-9:  # NaN is not, nor where every resample gives one figure
+            return Interval(low, high, how)
+    return None
