@@ -351,6 +351,7 @@ def main() -> None:
     }
     for name in args.rows.split(","):
         row = ROWS[name](bench)
+        row["texts"] = len(bench.kept[name])
         figures[name] = row
         print(name, "  ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
         if args.out:

@@ -1,6 +1,6 @@
 """Put the figures and texts of `meaning.py --json` into a page, between its marks.
 
-    python benchmarks/meaning_page.py meaning.json docs/many-conditions.md
+    python benchmarks/meaning_page.py benchmarks/figures/meaning.json docs/many-conditions.md
 
 A page has the lines `<!-- figures -->` and `<!-- texts -->`, each closed by `<!-- end -->`.
 """
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from marks import filled
 
 ABOUT = {
     "references": "the references themselves",
@@ -80,6 +81,11 @@ def _joined(shown: str) -> str:
     return f"{text}{told} <br> <sub>{asked}</sub>"
 
 
+def rewritten(page: str, data: Mapping[str, Any]) -> str:
+    """The page with what stands between its marks made anew."""
+    return filled(page, {"figures": table(data), "texts": texts(data)})
+
+
 def main() -> None:
     """Rewrite the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,10 +93,7 @@ def main() -> None:
     parser.add_argument("page", type=Path)
     args = parser.parse_args()
     data, page = json.loads(args.json.read_text("utf-8")), args.page.read_text("utf-8")
-    for mark, content in (("figures", table(data)), ("texts", texts(data))):
-        block = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = block.sub(lambda m, new=content: f"{m[1]}{new}\n{m[2]}", page)
-    args.page.write_text(page, "utf-8")
+    args.page.write_text(rewritten(page, data), "utf-8")
 
 
 if __name__ == "__main__":

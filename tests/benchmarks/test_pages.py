@@ -1,16 +1,45 @@
-"""The page of figures and texts."""
+"""Pages of figures: what stands between marks is what the figures in the repository say."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import meaning_page
+import readme_page
+from marks import filled
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("figures", "page", "rewritten"),
+    [
+        ("meaning", "docs/many-conditions.md", meaning_page.rewritten),
+        ("controls", "README.md", readme_page.rewritten),
+    ],
+)
+def test_the_page_says_what_the_figures_say(
+    figures: str, page: str, rewritten: Callable[[str, Any], str]
+) -> None:
+    data = json.loads((ROOT / "benchmarks" / "figures" / f"{figures}.json").read_text("utf-8"))
+    text = (ROOT / page).read_text("utf-8")
+    assert rewritten(text, data) == text, "run the command in the docstring of its module"
+
+
+def test_a_page_without_the_mark_is_told() -> None:
+    assert (
+        filled("<!-- a -->\nold\n<!-- end -->\n", {"a": "new"}) == "<!-- a -->\nnew\n<!-- end -->\n"
+    )
+    with pytest.raises(ValueError, match="0 marks <!-- b -->"):
+        filled("<!-- a -->\n<!-- end -->", {"b": "new"})
 
 
 def test_a_page_is_rewritten_between_its_marks(
