@@ -21,18 +21,19 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import meaning_figures as figures
 import meaning_targets as targets_of
 from facts_judge import FIELDS, FactsJudge, facts, read_csv
-from teacher import Teacher, say
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from benchmarks.baselines.tuning import Pair, update
+from benchmarks.command import say
+from dlm_core.evaluation.teacher import Teacher
 from dlm_core.natural import tokenise
-from dlm_core.training.data import LengthBatches, collate
+from dlm_core.training.data import LengthBatches
 from dlm_core.vocab import Vocab
 
 OPEN = ("name", "near")
@@ -79,7 +80,7 @@ def train(options: argparse.Namespace) -> None:
     sequences = []
     for row, text in pairs:
         given = prefix(row)
-        sequences.append(_Pair([*given, *vocab.encode(text), vocab.end], len(given)))
+        sequences.append(Pair([*given, *vocab.encode(text), vocab.end], len(given)))
     fitting = [s for s in sequences if len(s) <= options.positions]
     batches = LengthBatches(fitting, options.batch_tokens, options.seed)
     model = GPT2LMHeadModel(
@@ -95,35 +96,15 @@ def train(options: argparse.Namespace) -> None:
     began, step, done = time.perf_counter(), 0, 0.0
     model.train()
     while done < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = options.lr * min(1.0, (step + 1) / 200) * (1 - done)
-        tokens, lengths = collate(batches[step], vocab.pad)
-        starts = torch.tensor([pair.given for pair in batches[step]])  # type: ignore[attr-defined]
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
-            logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
-        losses = F.cross_entropy(logits.float().transpose(1, 2), tokens[:, 1:], reduction="none")
-        place = torch.arange(1, tokens.shape[1])
-        counted = (place >= starts[:, None]) & (place < lengths[:, None])
-        loss = (losses * counted).sum() / counted.sum()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        rate = options.lr * min(1.0, (step + 1) / 200) * (1 - done)
+        loss = update(model, optimizer, rate, batches[step], vocab.pad, options.bf16)
         step += 1
         done = (time.perf_counter() - began) / (60 * options.minutes)
         if step % 100 == 0:
-            say(f"step {step}  nll {float(loss):.3f}  {min(done, 1):.0%}")
+            say(f"step {step}  nll {loss:.3f}  {min(done, 1):.0%}")
     model.eval().save_pretrained(options.out)
     vocab.save(options.out / "tokenizer.json")
     (options.out / "prefix.json").write_text(json.dumps(prefix.names, ensure_ascii=False))
-
-
-class _Pair(list[int]):
-    """Prefix, words and END, and how long the prefix is."""
-
-    def __init__(self, ids: Sequence[int], given: int) -> None:
-        super().__init__(ids)
-        self.given = given
 
 
 def texts(options: argparse.Namespace) -> None:

@@ -24,15 +24,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import text_metrics
-from teacher import Teacher
-
 from dlm_controls import Avoid, Infill, Length, Pos, Semantic
 from dlm_controls.semantic.oracle import contradictions, repetitions
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import as_controls
 from dlm_core.control.verdict import Verdict
+from dlm_core.evaluation.overlap import verbatim_share
+from dlm_core.evaluation.teacher import Teacher
+from dlm_core.evaluation.variety import distinct_n, distinct_share, self_bleu
 from dlm_core.generation.generate import generate_batches
 from dlm_core.generation.prepare import Request
 from dlm_core.results import Result
@@ -111,13 +111,13 @@ def unconditional(bench: Bench) -> dict[str, float]:
         "lm": lm,
         "lm_valid": lm_valid,
         "lm_ratio": lm / lm_valid,
-        "distinct": text_metrics.distinct_share(texts),
-        "self_bleu4": text_metrics.self_bleu(texts),
-        "self_bleu4_valid": text_metrics.self_bleu(real),
-        "distinct2": text_metrics.distinct_n(texts, 2),
-        "distinct2_valid": text_metrics.distinct_n(real, 2),
-        "verbatim": text_metrics.verbatim_share(texts, train),
-        "verbatim_valid": text_metrics.verbatim_share(real, train),
+        "distinct": distinct_share(texts),
+        "self_bleu4": self_bleu(texts),
+        "self_bleu4_valid": self_bleu(real),
+        "distinct2": distinct_n(texts, 2),
+        "distinct2_valid": distinct_n(real, 2),
+        "verbatim": verbatim_share(texts, train),
+        "verbatim_valid": verbatim_share(real, train),
         "contradiction_or_repetition": faulty(texts),
         "contradiction_or_repetition_valid": faulty(valid),
         "seconds_a_text": seconds,

@@ -27,15 +27,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import meaning_figures as figures
 import meaning_targets as targets_of
-import text_metrics
 from facts_judge import FIELDS, FactsJudge, facts, read_csv
 from meaning_bench import Bench, Row, measure, run
 from meaning_figures import Figure
 from meaning_targets import Target
-from teacher import Teacher
 
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
+from dlm_core.evaluation.teacher import Teacher
+from dlm_core.evaluation.variety import distinct_n, self_bleu
 from dlm_core.generation.prepare import Request
 from dlm_core.plugins.loading import load_plugins
 
@@ -129,10 +129,10 @@ def free(bench: Bench) -> Row:
         return figures.share([[bool(j.contradictory or j.repeated)] for j in judged])
 
     out: Row = {"texts": len(texts), "faulty": faulty(texts), "faulty_valid": faulty(real)}
-    two, two_real = text_metrics.distinct_n(texts, 2), text_metrics.distinct_n(beside, 2)
+    two, two_real = distinct_n(texts, 2), distinct_n(beside, 2)
     out |= {"distinct2": two, "distinct2_valid": two_real, "distinct2_ratio": two / two_real}
-    out["self_bleu4"] = text_metrics.self_bleu(texts)
-    out["self_bleu4_valid"] = text_metrics.self_bleu(beside)
+    out["self_bleu4"] = self_bleu(texts)
+    out["self_bleu4_valid"] = self_bleu(beside)
     if bench.teacher:
         out["nats"] = fmean(bench.teacher.nll(texts))
         out["nats_valid"] = fmean(bench.teacher.nll(real))

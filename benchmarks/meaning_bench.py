@@ -15,11 +15,11 @@ import meaning_targets as targets_of
 from facts_judge import FactsJudge, Judgement
 from meaning_figures import Figure
 from meaning_targets import Meaning, Target
-from teacher import Teacher
 
 from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
 from dlm_core.errors import DLMError
+from dlm_core.evaluation.teacher import Teacher
 from dlm_core.generation.generate import generate_batches
 from dlm_core.generation.prepare import Request
 from dlm_core.natural import detokenise

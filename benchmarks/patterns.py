@@ -33,12 +33,12 @@ from statistics import fmean
 from typing import Any
 
 from controls import Bench
-from teacher import Teacher
 
 from dlm_controls import Avoid, Keyword, Pattern
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import ControlSpec, as_controls
+from dlm_core.evaluation.teacher import Teacher
 from dlm_core.generation.prepare import Request
 from dlm_core.results import Result
 

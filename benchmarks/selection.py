@@ -18,13 +18,13 @@ from statistics import fmean
 
 from controls import Bench, infill_targets
 from sacrebleu.metrics import BLEU
-from teacher import Teacher
 
 from dlm_controls import Infill
 from dlm_controls.selectors import MBR, ByLM
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import as_controls
+from dlm_core.evaluation.teacher import Teacher
 from dlm_core.generation.prepare import Request
 from dlm_core.results import Result
 from dlm_core.selection import SelectorSpec, select

@@ -5,30 +5,25 @@
     python benchmarks/teacher.py score --teacher TEACHER samples.jsonl
     python benchmarks/teacher.py score --teacher TEACHER --sample 500 e2e:valid.csv.gz
 
-The other benchmarks take `Teacher` and `say` from here.
+Figures go to stdout as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.command import e2e, run
 from dlm_cli.evaluate.texts import read_texts, some
-from dlm_cli.train.teacher import run
+from dlm_cli.train import teacher
 from dlm_core.corpora import read_corpus
-from dlm_core.errors import DLMError
 from dlm_core.evaluation.teacher import Teacher
 from dlm_core.evaluation.teacher_training import TeacherConfig
-
-__all__ = ["Teacher", "say"]
 
 
 def train(options: argparse.Namespace) -> None:
@@ -36,24 +31,19 @@ def train(options: argparse.Namespace) -> None:
     texts, held_out = ([e.text for e in read_corpus(c)] for c in (options.corpus, options.valid))
     names = TeacherConfig.model_fields.keys() & vars(options).keys()
     config = TeacherConfig(**{name: getattr(options, name) for name in names})
-    best = run((texts, held_out), options.out, config, "cpu")
+    best = teacher.run((texts, held_out), options.out, config, "cpu")
     print(json.dumps({"teacher": str(options.out), "valid_token_nll": best.token_nll}))
 
 
 def score_file(options: argparse.Namespace) -> None:
     """Score a file of texts; one JSON object on stdout, or one a text with `--each`."""
     texts = some(read_texts(options.file), options.sample, options.seed)
-    teacher = Teacher.load(options.teacher)
+    judge = Teacher.load(options.teacher)
     if options.each:
-        for text, nll in zip(texts, teacher.nll(texts), strict=True):
+        for text, nll in zip(texts, judge.nll(texts), strict=True):
             print(json.dumps({"text": text, "nll": round(nll, 4)}, ensure_ascii=False))
     else:
-        print(json.dumps(asdict(teacher.summary(texts))))
-
-
-def say(message: str) -> None:
-    """One line of progress on stderr."""
-    print(message, file=sys.stderr, flush=True)
+        print(json.dumps(asdict(judge.summary(texts))))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,12 +51,6 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    shared = os.environ.get("DLM_SHARED")
-
-    def corpus(file: str) -> dict[str, object]:
-        default = f"e2e:{shared}/data/e2e/{file}" if shared else None
-        return {"metavar": "READER:PATH", "default": default, "required": default is None}
-
     sub = commands.add_parser(
         "train",
         help="train a teacher from scratch",
@@ -74,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: train --corpus e2e:train.csv.gz --valid e2e:valid.csv.gz --out TEACHER",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    sub.add_argument("--corpus", help="training texts", **corpus("train.csv.gz"))  # type: ignore[arg-type]
-    sub.add_argument("--valid", help="held-out texts", **corpus("valid.csv.gz"))  # type: ignore[arg-type]
+    sub.add_argument("--corpus", help="training texts", **e2e("train"))
+    sub.add_argument("--valid", help="held-out texts", **e2e("valid"))
     sub.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
     sub.add_argument("--epochs", type=float, default=5.0, help="passes over the corpus")
     sub.add_argument("--steps", type=int, help="optimizer steps; overrides --epochs")
@@ -106,17 +90,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
-    """Run a sub-command; the exit code is dlm's."""
-    options = _parser().parse_args()
-    torch.set_num_threads(options.threads)
-    try:
-        options.run(options)
-    except DLMError as error:
-        say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(_parser()))

@@ -21,14 +21,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import text_metrics
 from controls import Bench
-from teacher import Teacher
 
 from dlm_controls import Length
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import as_controls
+from dlm_core.evaluation.teacher import Teacher
+from dlm_core.evaluation.variety import distinct_share, self_bleu
 from dlm_core.generation.prepare import Request
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins_example" / "dlm-watermark"))
@@ -150,8 +150,8 @@ def main() -> None:
         row: dict[str, Any] = {
             "guidance": mode,
             "lm": fmean(nll),
-            "distinct": text_metrics.distinct_share(texts),
-            "self_bleu4": text_metrics.self_bleu(texts),
+            "distinct": distinct_share(texts),
+            "self_bleu4": self_bleu(texts),
             "seconds_a_text": seconds,
         }
         if p_value is None:

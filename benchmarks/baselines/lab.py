@@ -7,10 +7,6 @@ the judging teacher: what steers never judges.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,19 +14,19 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
-import torch
-
 from benchmarks.baselines.base import Condition
 from benchmarks.baselines.discriminator import Discriminator, train_discriminator
 from benchmarks.baselines.tuning import Tuned, fine_tune
 from benchmarks.baselines.words import MOST_WORDS, WordLM
-from benchmarks.teacher import Teacher
+from dlm_cli.train.teacher import run as train_teacher
 from dlm_core.bundle import Model
 from dlm_core.control.compose import ControlSpec
-from dlm_core.errors import MissingError, UsageError, did_you_mean
+from dlm_core.corpora import read_corpus
+from dlm_core.errors import UsageError, did_you_mean
+from dlm_core.evaluation.teacher import Teacher
+from dlm_core.evaluation.teacher_training import TeacherConfig
 
 _T = TypeVar("_T")
-TEACHER = Path(__file__).resolve().parents[1] / "teacher.py"
 BASE_SEED, JUDGE_SEED = 1, 0
 POSITIONS = 256
 DRAWN = 4
@@ -105,13 +101,7 @@ class Lab:
             MissingError: the corpus is not there.
         """
         path = self.shared / "data" / "e2e" / f"{split}.csv.gz"
-        try:
-            with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
-                return [row["ref"].split() for row in csv.DictReader(stream)]
-        except OSError as error:
-            raise MissingError(
-                f"cannot read {path}: {error.strerror or error}", "set DLM_SHARED"
-            ) from error
+        return [example.text.split() for example in read_corpus(f"e2e:{path}")]
 
     @cached_property
     def base(self) -> WordLM:
@@ -130,17 +120,12 @@ class Lab:
         folder, t = self._folder(name), self.training
         if not (folder / "training.json").is_file():
             self.say(f"training {name}: {t.base_steps} steps")
-            data = self.shared / "data" / "e2e"
-            options = {
-                "corpus": f"e2e:{data / 'train.csv.gz'}", "valid": f"e2e:{data / 'valid.csv.gz'}",
-                "out": folder, "steps": t.base_steps, "layers": t.layers, "width": t.width,
-                "positions": POSITIONS, "lr": 2e-3, "seed": seed,
-                "threads": torch.get_num_threads(),
-            }  # fmt: skip
-            command = [sys.executable, str(TEACHER), "train"]
-            command += [str(x) for key, value in options.items() for x in (f"--{key}", value)]
-            folder.mkdir(parents=True, exist_ok=True)
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            config = TeacherConfig(
+                steps=t.base_steps, layers=t.layers, width=t.width, positions=POSITIONS, lr=2e-3,
+                seed=seed,
+            )  # fmt: skip
+            texts, held_out = ([" ".join(x) for x in self.texts(s)] for s in ("train", "valid"))
+            train_teacher((texts, held_out), folder, config, "cpu")
         return Teacher.load(folder)
 
     def _folder(self, name: str, *settings: str) -> Path:

@@ -91,18 +91,33 @@ def fine_tune(
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=0.01)
     model.train()
     for step in trange(steps, desc="fine-tuning", leave=False, disable=None):
-        for group in optimizer.param_groups:
-            group["lr"] = LR * min(1.0, (step + 1) / 20) * (1 - step / steps)
-        batch = batches[step]
-        tokens, lengths = collate(batch, vocab.pad)
-        starts = torch.tensor([pair.given for pair in batch])  # type: ignore[attr-defined]
-        logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
-        losses = F.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
-        place = torch.arange(1, tokens.shape[1])
-        counted = (place >= starts[:, None]) & (place < lengths[:, None])
-        ((losses * counted).sum() / counted.sum()).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        rate = LR * min(1.0, (step + 1) / 20) * (1 - step / steps)
+        update(model, optimizer, rate, batches[step], vocab.pad)
     model.eval()
     return tuned
+
+
+def update(
+    model: GPT2LMHeadModel,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    batch: Sequence[Sequence[int]],
+    pad: int,
+    bf16: bool = False,
+) -> float:
+    """One step on a batch of `Pair`s at this rate; nats a token of what is not given."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    tokens, lengths = collate(batch, pad)
+    starts = torch.tensor([pair.given for pair in batch])  # type: ignore[attr-defined]
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
+    losses = F.cross_entropy(logits.float().transpose(1, 2), tokens[:, 1:], reduction="none")
+    place = torch.arange(1, tokens.shape[1])
+    counted = (place >= starts[:, None]) & (place < lengths[:, None])
+    loss = (losses * counted).sum() / counted.sum()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return float(loss.detach())

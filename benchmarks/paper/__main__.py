@@ -23,13 +23,14 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from benchmarks import command
 from benchmarks.baselines.lab import Lab
 from benchmarks.paper.budget import BUDGETS
 from benchmarks.paper.cells import Bench
 from benchmarks.paper.page import section
 from benchmarks.paper.tables import tables
 from benchmarks.paper.tasks import conditions
-from dlm_core.errors import DLMError, MissingError
+from dlm_core.errors import MissingError
 from dlm_core.files import write_json, write_text
 
 
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--systems", type=_names, default=(), help="only these rows")
     parser.add_argument("--tasks", type=_names, default=(), help="only these columns")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.set_defaults(run=run)
     return parser
 
 
@@ -68,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
     work.mkdir(parents=True, exist_ok=True)
     lab = Lab(
         options.shared, work, conditions(), training, options.model, options.teacher,
-        say=tqdm.write if sys.stderr.isatty() else _say,
+        say=tqdm.write if sys.stderr.isatty() else command.say,
     )  # fmt: skip
     bench = Bench(lab, budget, options.out, options.seed, options.systems, options.tasks)
     made = {
@@ -90,23 +92,12 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps({"table": name, "written": str(stem.with_suffix(".md"))}))
 
 
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
 def main() -> int:
     """Run; the exit code is dlm's."""
     from transformers.utils import logging
 
-    options = _parser().parse_args()
-    torch.set_num_threads(options.threads)
     logging.disable_progress_bar()
-    try:
-        run(options)
-    except DLMError as error:
-        _say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
-        return error.exit_code
-    return 0
+    return command.run(_parser())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from benchmarks.paper.cells import Bench
@@ -67,7 +66,7 @@ def trained(bench: Bench, name: str, model: Mapping[str, Any]) -> dict[str, Any]
     nll = bench.lab.teacher.nll([r.tokenised for r in results])
     cell = {
         "name": name, "recipe": settings, "texts": budget.ablation_texts,
-        "steps": budget.ablation_steps, "lm": asdict(mean(nll, share=False)),
+        "steps": budget.ablation_steps, "lm": mean(nll, share=False),
         "shown": [r.tokenised for r in results[:3]],
     }  # fmt: skip
     write_json(kept, cell, 1)

@@ -2,58 +2,65 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+from sacrebleu import corpus_bleu
 from scipy.stats import norm
 
 from benchmarks.baselines import systems
 from benchmarks.baselines.base import System
-from benchmarks.baselines.lab import Lab
+from benchmarks.baselines.lab import Lab, Training
 from benchmarks.paper.__main__ import main
 from benchmarks.paper.ablations import recipe, toml
 from benchmarks.paper.budget import BUDGETS
 from benchmarks.paper.cells import Bench, Cell
 from benchmarks.paper.intervals import difference, mean
+from benchmarks.paper.metrics import overlap
 from benchmarks.paper.page import rewrite
 from benchmarks.paper.tables import tables
 from benchmarks.paper.tables.base import against_best
 from benchmarks.paper.tables.control import ControlTable
+from benchmarks.paper.tables.table5 import Table5
 from benchmarks.paper.tasks import conditions, tasks
 from benchmarks.paper.tasks.base import Scores, Target, Task, each
 from benchmarks.paper.tasks.infill import middle
-from dlm_controls import Infill, Length, Span, Tree
+from dlm_controls import Infill, Length, Pos, Span, Tree
 from dlm_controls.tree.bracketing import read_tree
 from dlm_core.bundle import Model
 from dlm_core.config import TrainConfig
 from dlm_core.control.compose import Controls, as_controls
 from dlm_core.errors import UsageError
+from dlm_core.evaluation.teacher import Teacher
 
 
 def test_intervals_at_the_ends_are_wilsons() -> None:
     z = norm.ppf(0.975)
     found = mean([1.0] * 20)
-    assert (found.value, found.high) == (1.0, 1.0)
-    assert found.low == pytest.approx(1 / (1 + z * z / 20))
-    assert mean([0.0] * 20).high == pytest.approx((z * z / 20) / (1 + z * z / 20))
+    assert (found["value"], found["high"]) == (1.0, 1.0)
+    assert found["low"] == pytest.approx(1 / (1 + z * z / 20))
+    assert mean([0.0] * 20)["high"] == pytest.approx((z * z / 20) / (1 + z * z / 20))
     assert mean([0.25] * 4) == mean([0.25] * 4, share=False)
 
 
 def test_intervals_of_many_targets_are_the_normal_ones() -> None:
     values = [math.sin(k) for k in range(400)]
     found = mean(values)
-    spread = (sum((v - found.value) ** 2 for v in values) / 400) ** 0.5
-    assert found.low == pytest.approx(found.value - 1.96 * spread / 20, abs=0.01)
-    assert found.high == pytest.approx(found.value + 1.96 * spread / 20, abs=0.01)
+    spread = (sum((v - found["value"]) ** 2 for v in values) / 400) ** 0.5
+    assert found["low"] == pytest.approx(found["value"] - 1.96 * spread / 20, abs=0.01)
+    assert found["high"] == pytest.approx(found["value"] + 1.96 * spread / 20, abs=0.01)
     ours = [v + 0.5 for v in values]
     paired = difference(ours, values)  # nothing varies in the difference
-    assert paired.low == pytest.approx(0.5) and paired.high == pytest.approx(0.5)
+    assert paired["low"] == pytest.approx(0.5) and paired["high"] == pytest.approx(0.5)
 
 
 @dataclass
@@ -211,6 +218,68 @@ def test_a_gap_is_told_with_both_sides_and_its_middle_written() -> None:
     assert condition.whole(spec, "a cheap pub") == " ".join(words)
     assert condition.codes(spec)[:4] == ["word:The", "word:Mill", "word:is", "infill:gap"]
     assert middle(spec, " ".join(words)) == "a cheap pub"
+
+
+def gaps(bench: Bench) -> tuple[list[Target], list[list[str]]]:
+    """Two gaps, of each a text that has its words and one that has others."""
+    middles = {"The Mill is": ("a cheap pub", "an old place"), "Alimentum has": ("no view", "food")}
+    targets, groups = [], []
+    for left, (own, other) in middles.items():
+        spec = Infill(left=left, right="near Burger King .", words=len(own.split()))
+        targets.append(Target(as_controls(spec), f"{left} {own} near Burger King ."))
+        groups.append([f"{left} {x} near Burger King ." for x in (own, other)])
+    return targets, groups
+
+
+def test_gaps_are_scored_one_by_one(bench: Bench) -> None:
+    targets, groups = gaps(bench)
+    assert overlap.rouge_l(bench.lab, targets, groups) == [[1.0, 0.0], [1.0, 0.0]]
+    scores = overlap.cider(bench.lab, targets, groups)
+    # 10 times the mean over n = 1 to 4 of the cosine: the gaps have three words and two
+    assert scores is not None
+    assert [pytest.approx(group) for group in scores] == [[7.5, 0.0], [5.0, 0.0]]
+    free = [Target(as_controls(Length(3)), "")]
+    assert overlap.cider(bench.lab, free, [["a b c"]]) is None
+
+
+def test_table_5_has_the_bleu_of_sacrebleu_and_cider(bench: Bench, monkeypatch) -> None:
+    targets, groups = gaps(bench)
+    monkeypatch.setattr(Lab, "teacher", SimpleNamespace(nll=lambda texts: [2.0] * len(texts)))
+    row = Table5()._row(bench, targets, [groups[0][:1], groups[1][1:]])
+    own, made = ["a cheap pub", "no view"], ["a cheap pub", "food"]
+    assert row["bleu4"]["value"] == pytest.approx(corpus_bleu(made, [own]).score)
+    assert row["cider"]["value"] == pytest.approx(3.75)
+    shown = Table5().markdown({"rows": {"dlm": row}})
+    assert "| CIDEr ↑ |" in shown and "| 375.0 [" in shown
+    assert len({line.count("|") for line in shown.splitlines()}) == 1
+
+
+@pytest.mark.parametrize("tags", ["PROPN ... PUNCT", "PROPN * PUNCT"])
+def test_a_baseline_refuses_tags_that_leave_words_open(tags: str) -> None:
+    condition = conditions()["pos"]
+    assert condition.labels(Pos(tags="PROPN AUX")) == ["PROPN", "AUX"]
+    for told in (condition.labels, condition.codes):
+        with pytest.raises(
+            UsageError, match=rf"a tag for each word, not '{re.escape(tags[6:-6])}'"
+        ):
+            told(Pos(tags=tags))
+
+
+def test_base_and_judge_are_trained_once_from_other_seeds(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        path = tmp_path / "data" / "e2e" / f"{split}.csv.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(b"mr,ref\n" + b"name[A],The Mill is a pub .\n" * 12))
+    small = Training(base_steps=2, layers=1, width=16)
+    lab = Lab(tmp_path, tmp_path / "work", conditions(), small)
+    text = "The Mill is a pub ."
+    assert lab.texts("valid") == [text.split()] * 12
+    judged = lab.teacher.nll([text])
+    base = Teacher(lab.base.model, lab.base.vocab).nll([text])
+    assert base != judged
+    told: list[str] = []
+    again = Lab(tmp_path, tmp_path / "work", conditions(), small, say=told.append)
+    assert again.teacher.nll([text]) == pytest.approx(judged) and not told
 
 
 def test_events_are_told_by_how_far_they_are() -> None:

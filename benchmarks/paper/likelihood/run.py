@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import random
 import sys
 import time
@@ -32,12 +31,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from benchmarks.command import e2e, run, say
 from benchmarks.paper.likelihood.bound import bound, even_times
 from benchmarks.paper.likelihood.model import LikelihoodModel
 from benchmarks.paper.likelihood.training import train
-from benchmarks.teacher import Teacher, say
 from dlm_core.corpora import read_corpus
-from dlm_core.errors import DLMError, MissingError, UsageError
+from dlm_core.errors import MissingError, UsageError
+from dlm_core.evaluation.teacher import Teacher
 from dlm_core.training.data import collate
 from dlm_core.vocab import Vocab
 from dlm_core.weights import read_weights, write_weights
@@ -164,15 +164,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    shared = os.environ.get("DLM_SHARED")
-
-    def corpus(file: str) -> dict[str, Any]:
-        default = f"e2e:{shared}/data/e2e/{file}" if shared else None
-        return {"metavar": "READER:PATH", "default": default, "required": default is None}
-
     defaults = argparse.ArgumentDefaultsHelpFormatter
     sub = commands.add_parser("train", help="train a likelihood model", formatter_class=defaults)
-    sub.add_argument("--corpus", help="training texts", **corpus("train.csv.gz"))
+    sub.add_argument("--corpus", help="training texts", **e2e("train"))
     sub.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
     sub.add_argument("--steps", type=int, default=4000, help="optimizer steps")
     sub.add_argument("--hidden", type=int, default=192, help="width of the Transformer")
@@ -192,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(run=train_model)
     sub = commands.add_parser("bound", help="evaluate the bound", formatter_class=defaults)
     sub.add_argument("model", metavar="DIR", type=Path, help="what train wrote")
-    sub.add_argument("--valid", help="held-out texts", **corpus("valid.csv.gz"))
+    sub.add_argument("--valid", help="held-out texts", **e2e("valid"))
     sub.add_argument("--teacher", metavar="DIR", type=Path, help="what teacher.py train wrote")
     sub.add_argument("--texts", type=int, metavar="N", help="take N texts drawn at random")
     sub.add_argument("--draws", type=int, default=8, help="of time and noise for each text")
@@ -203,17 +197,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
-    """Run a sub-command; the exit code is dlm's."""
-    options = _parser().parse_args()
-    torch.set_num_threads(options.threads)
-    try:
-        options.run(options)
-    except DLMError as error:
-        say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(_parser()))

@@ -1,4 +1,4 @@
-"""How near an infilled gap is to the words that were cut out: ROUGE-L and BERTScore F1 (Table 5).
+"""How near an infilled gap is to the words that were cut out: ROUGE-L, CIDEr, BERTScore (Table 5).
 
 Only where every target is a gap. BERTScore wants an encoder: the folder that DLM_ENCODER names.
 """
@@ -6,17 +6,25 @@ Only where every target is a gap. BERTScore wants an encoder: the folder that DL
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
 from benchmarks.baselines.lab import Lab
+from benchmarks.paper.intervals import separate
 from benchmarks.paper.tasks.base import Target
 from benchmarks.paper.tasks.infill import middle
 from dlm_controls import Infill
+from dlm_core.evaluation import references
+from dlm_core.evaluation.figures import Figure, Units
+from dlm_core.evaluation.references import References
+
+Pairs = list[list[tuple[str, str]]]
+"""(what was written, what it should be) of each text of each target."""
+Measure = Callable[[Sequence[str], References, Units], tuple[Figure, str]]
 
 
-def pairs(
-    targets: Sequence[Target], groups: Sequence[Sequence[str]]
-) -> list[list[tuple[str, str]]] | None:
+def pairs(targets: Sequence[Target], groups: Sequence[Sequence[str]]) -> Pairs | None:
     """(gap, words that were cut out) of each text; None where a target is no gap."""
     specs = [t.controls.terms[0].spec for t in targets]
     if not all(isinstance(spec, Infill) for spec in specs):
@@ -30,14 +38,16 @@ def pairs(
 def rouge_l(
     lab: Lab, targets: Sequence[Target], groups: Sequence[Sequence[str]]
 ) -> list[list[float]] | None:
-    """F1 of the longest common subsequence, by rouge-score, 0 to 1."""
-    found = pairs(targets, groups)
-    if found is None:
-        return None
-    from rouge_score.rouge_scorer import RougeScorer
+    """F1 of the longest common subsequence, 0 to 1."""
+    scores = _scores(references.rouge_l, pairs(targets, groups))
+    return None if scores is None else [[x / 100 for x in group] for group in scores]
 
-    scorer = RougeScorer(["rougeL"])
-    return [[scorer.score(own, gap)["rougeL"].fmeasure for gap, own in group] for group in found]
+
+def cider(
+    lab: Lab, targets: Sequence[Target], groups: Sequence[Sequence[str]]
+) -> list[list[float]] | None:
+    """CIDEr-D, 0 to 10; what is rare is so among the words that were cut out."""
+    return _scores(references.cider, pairs(targets, groups))
 
 
 def bert_score(
@@ -47,17 +57,19 @@ def bert_score(
     encoder = os.environ.get("DLM_ENCODER")
     if encoder is None or pairs(targets, groups) is None:
         return None
-
-    from bert_score import BERTScorer
-    from transformers import AutoConfig
-
-    layers = AutoConfig.from_pretrained(encoder).num_hidden_layers
-    scorer = BERTScorer(encoder, num_layers=layers, use_fast_tokenizer=True)
-    scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, 512)
-    flat = [(x, t.reference) for t, group in zip(targets, groups, strict=True) for x in group]
-    texts, references = zip(*flat, strict=True)
-    f1 = iter(scorer.score(list(texts), list(references))[2].tolist())
-    return [[next(f1) for _ in group] for group in groups]
+    whole = [[(x, t.reference) for x in group] for t, group in zip(targets, groups, strict=True)]
+    return _scores(partial(references.bertscore, encoder=Path(encoder), layer=None), whole)
 
 
-METRICS = {"rouge_l": rouge_l, "bert_score": bert_score}
+def _scores(measure: Measure, found: Pairs | None) -> list[list[float]] | None:
+    """Of each text."""
+    if found is None:
+        return None
+    flat = [pair for group in found for pair in group]
+    figure, _ = measure([x for x, _ in flat], [[y] for _, y in flat], separate(len(flat)))
+    assert figure.rows is not None
+    scores = iter(figure.rows[:, 0].tolist())
+    return [[next(scores) for _ in group] for group in found]
+
+
+METRICS = {"rouge_l": rouge_l, "cider": cider, "bert_score": bert_score}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.baselines.lab import Lab
 from benchmarks.paper.tasks.base import Target
-from benchmarks.text_metrics import distinct_n, self_bleu
+from dlm_core.evaluation.variety import distinct_n, self_bleu
 
 
 def distinct2(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar
 
 from benchmarks.paper.cells import Bench, Cell
@@ -45,9 +45,7 @@ def figures(cell: Cell, measures: Sequence[str]) -> Data:
     """Measures of a cell with their intervals, and the seconds a text took."""
     shares = {m for m in measures if m not in ("lm", "self_bleu4")}
     out: Data = {
-        m: asdict(mean(list(cell.means(m).values()), m in shares))
-        for m in measures
-        if m in cell.scores
+        m: mean(list(cell.means(m).values()), m in shares) for m in measures if m in cell.scores
     }
     texts = sum(map(len, cell.texts))
     return out | {"texts": texts, "seconds_a_text": cell.seconds / texts}
@@ -61,11 +59,11 @@ def against_best(
     others = {s: c for (t, s), c in cells.items() if t == task and s != ours}
     if mine is None or not others:
         return None
-    best = max(others.values(), key=lambda c: mean(list(c.means(measure).values())).value)
+    best = max(others.values(), key=lambda c: fmean(c.means(measure).values()))
     own, their = mine.means(measure), best.means(measure)
     common = [t for t in own if t in their]
     figure = difference([own[t] for t in common], [their[t] for t in common])
-    return {"measure": measure, "best": best.system, **asdict(figure)}
+    return {"measure": measure, "best": best.system, **figure}
 
 
 def percent(figure: Mapping[str, float] | None, signed: bool = False) -> str:

@@ -10,7 +10,9 @@ from benchmarks.baselines.lab import Lab
 from benchmarks.paper.tasks.base import Scores, Target, Task, each, released, unframed
 from dlm_controls import Pos
 from dlm_controls.pos.oracle import pos_tags
+from dlm_controls.pos.spec import UPOS
 from dlm_core.control.compose import ControlSpec, as_controls
+from dlm_core.errors import UsageError
 
 
 def tagged(spec: ControlSpec, text: str) -> dict[str, float]:
@@ -48,12 +50,21 @@ class Tags(Whole):
 
     def codes(self, spec: ControlSpec) -> list[str]:
         """The tags."""
-        assert isinstance(spec, Pos)
-        return [f"pos:{tag}" for tag in spec.tags]
+        return [f"pos:{tag}" for tag in self.labels(spec)]
 
     def labels(self, spec: ControlSpec) -> list[str]:
-        """The tags."""
+        """The tags.
+
+        Raises:
+            UsageError: not every word has its own: no text a baseline learned from had a gap.
+        """
         assert isinstance(spec, Pos)
+        for tag in spec.tags:
+            if tag not in UPOS:
+                raise UsageError(
+                    f"the baselines take a tag for each word, not '{tag}' in '{spec}'",
+                    "dlm alone takes '*' and '...'",
+                )
         return list(spec.tags)
 
 
