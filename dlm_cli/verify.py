@@ -52,7 +52,7 @@ def command(
     over many texts see 'dlm evaluate --texts'.
 
     Ends with 0 if every control holds, with 1 if one does not, else with 3:
-    one could not be judged, and its detail says what to install.
+    one could not be judged, and its detail says why.
     """
     from dlm_cli.evaluate.texts import read_texts
     from dlm_cli.plugins.loading import load
