@@ -25,6 +25,7 @@ COMMANDS = (
     Command("generate", "Generate texts under controls.", False, "Use", "generate.command"),
     Command("select", "Choose among texts of a JSONL file.", False, "Use"),
     Command("evaluate", "Measure texts, compare two systems.", False, "Use", "evaluate.command"),
+    Command("verify", "Judge a text by controls.", False, "Use"),
     Command("score", "Nats a token of texts, by a teacher.", False, "Use", "evaluate.score"),
     Command("nll", "Bound a model's likelihood of texts.", False, "Use", "evaluate.nll"),
     Command("controls", "List, show and check controls.", True, "Use"),

@@ -43,6 +43,7 @@ _HOMES = {
     "UnsatisfiableError": "errors",
     "UsageError": "errors",
     "Verdict": "control.verdict",
+    "Verified": "results",
     "Vocab": "vocab",
     "did_you_mean": "errors",
     "fit": "training.heads",
@@ -56,6 +57,7 @@ _HOMES = {
     "parse_selector": "selection",
     "parse_spec": "control.parse",
     "select": "selection",
+    "verify": "evaluation.verify",
     "write_weights": "bundle",
 }
 
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
     from dlm_core.errors import UnsatisfiableError as UnsatisfiableError
     from dlm_core.errors import UsageError as UsageError
     from dlm_core.errors import did_you_mean as did_you_mean
+    from dlm_core.evaluation.verify import verify as verify
     from dlm_core.generation.generate import generate as generate
     from dlm_core.generation.generate import generate_batches as generate_batches
     from dlm_core.generation.prepare import Request as Request
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
     from dlm_core.plugins.loading import load_plugins as load_plugins
     from dlm_core.results import ControlReport as ControlReport
     from dlm_core.results import Result as Result
+    from dlm_core.results import Verified as Verified
     from dlm_core.selection import SelectorSpec as SelectorSpec
     from dlm_core.selection import parse_selector as parse_selector
     from dlm_core.selection import select as select

@@ -1,4 +1,4 @@
-"""What `generate()` gives back. Light: imports no torch."""
+"""What `generate()` and `verify()` give back. Light: imports no torch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ControlReport(BaseModel):
     plugin: str = ""
 
 
-class Result(BaseModel):
-    """One generated text and everything needed to make it again."""
+class Verified(BaseModel):
+    """A text and how each control fared in it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,19 +33,7 @@ class Result(BaseModel):
     """As one writes it: `The Mill is family-friendly.`"""
     tokens: list[str]
     """The model's words and marks: `The Mill is family - friendly .`"""
-    seed: int
     controls: list[ControlReport] = []
-    signature: str = ""
-    drafts: tuple[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """The last step's likeliest words, one by one: the denoiser's own, and under the controls.
-    What `tokens` differ in was left to the constrained rounding. Not part of the JSON."""
-    rank: int | None = None
-    """1 is the selector's best; None where nothing was selected."""
-    score: float | None = None
-    """The selector's score, higher is better."""
-    tries: int = 1
-    """How often the text was made until its controls held, or until no further try was asked for
-    (`dlm generate --until-satisfied`)."""
 
     @property
     def tokenised(self) -> str:
@@ -63,6 +51,23 @@ class Result(BaseModel):
         """Every control holds; False if one does not, None if one of the others is not judged."""
         verdicts = [c.satisfied for c in self.controls]
         return None if None in verdicts and False not in verdicts else all(verdicts)
+
+
+class Result(Verified):
+    """One generated text and everything needed to make it again."""
+
+    seed: int
+    signature: str = ""
+    drafts: tuple[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """The last step's likeliest words, one by one: the denoiser's own, and under the controls.
+    What `tokens` differ in was left to the constrained rounding. Not part of the JSON."""
+    rank: int | None = None
+    """1 is the selector's best; None where nothing was selected."""
+    score: float | None = None
+    """The selector's score, higher is better."""
+    tries: int = 1
+    """How often the text was made until its controls held, or until no further try was asked for
+    (`dlm generate --until-satisfied`)."""
 
 
 def report(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dlm_cli.evaluate.texts import decoded
 from dlm_cli.files import open_lines
 from dlm_core.errors import UsageError
 from dlm_core.text import load_json
@@ -43,17 +44,12 @@ def read_references(names: Sequence[str], texts: Sequence[Text]) -> list[list[st
                 f"{name}: {len(lines)} lines for {len(texts)} texts",
                 "a line a text, in their order; or JSONL rows with the id of a text's request",
             )
-        plain = [[_text(line, name, k)] for k, line in enumerate(lines, 1)] if rows is None else []
+        plain = (
+            [[decoded(line, name, k)] for k, line in enumerate(lines, 1)] if rows is None else []
+        )
         for k, refs in enumerate(plain or [refs for _, refs in rows or ()]):
             found[k] += refs
     return found
-
-
-def _text(line: bytes, name: str, number: int) -> str:
-    try:
-        return line.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{name}, line {number}: not UTF-8") from error
 
 
 def _row(line: bytes, name: str, number: int) -> tuple[str | None, list[str]]:

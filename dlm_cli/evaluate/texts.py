@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,8 @@ def read_texts(name: str, readers: Mapping[str, CorpusReader] | None = None) -> 
     known = dict(READERS if readers is None else readers)
     corpus = as_corpus(name, known)
     if name == "-":
-        texts = [" ".join(line.split()) for line in sys.stdin]
+        with open_lines(name, "argument 'TEXTS'") as lines:
+            texts = [decoded(line, "stdin", number) for number, line in enumerate(lines, start=1)]
     elif corpus.startswith("jsonl:") and corpus != name:
         texts = list(_of_rows(name))
     else:
@@ -47,6 +47,20 @@ def read_texts(name: str, readers: Mapping[str, CorpusReader] | None = None) -> 
     if not texts:
         raise UsageError(f"{'stdin' if name == '-' else name}: no texts in it")
     return texts
+
+
+def decoded(line: bytes, name: str, number: int) -> str:
+    """A line of plain text.
+
+    Raises:
+        UsageError: it is not UTF-8, or too long.
+    """
+    if len(line) > MAX_LINE:
+        raise UsageError(f"{name}, line {number}: more than {MAX_LINE:,} bytes", "a line a text")
+    try:
+        return line.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}, line {number}: not UTF-8") from error
 
 
 def _of_rows(name: str) -> Iterator[str]:

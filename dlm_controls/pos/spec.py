@@ -130,10 +130,11 @@ class Pos(ControlSpec):
         if aligned is None:  # another number of words: compare as far as both go (the paper's rule)
             hits = sum(a == b for a, b in zip(self.tags, found, strict=False))
             hits += sum(a == ANY for a, _ in zip(self.tags, found, strict=False))
-            return Verdict(False, "another number of words", hits / max(1, self.slots))
+            wanted = f"{self.slots} or more" if GAP in self.tags else f"{self.slots}"
+            return Verdict(False, f"{len(words)} words, not {wanted}", hits / max(1, self.slots))
         wrong = [
-            f"{word}/{tag} is not {self.tags[k]}"
-            for word, tag, k in zip(words, found, aligned, strict=True)
+            f"word {at}, {word}/{tag}, is not {self.tags[k]}"
+            for at, (word, tag, k) in enumerate(zip(words, found, aligned, strict=True), 1)
             if self.tags[k] not in (ANY, GAP, tag)
         ]
         score = 1.0 - len(wrong) / len(named) if named else 1.0

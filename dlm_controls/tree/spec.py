@@ -138,7 +138,7 @@ class Tree(ControlSpec):
 
         words, wanted = normal(text).split(), self.parsed
         if len(words) != len(wanted.words):
-            return Verdict(False, "another number of words", 0.0)
+            return Verdict(False, f"{len(words)} words, not {len(wanted.words)}", 0.0)
         for word, asked in zip(words, wanted.words, strict=True):
             if asked not in (ANY, word):
                 return Verdict(False, f"'{word}' stands for '{asked}'", 0.0)

@@ -78,7 +78,7 @@ def judge(
         PluginError: a control's own code failed.
     """
     for text in texts:
-        verdicts = tuple(_verdict(term, text.tokens, info) for term in text.controls)
+        verdicts = tuple(verdict_on(term, text.tokens, info) for term in text.controls)
         kinds = dict.fromkeys([*domains, *(type(term.spec) for term in text.controls)])
         faults: dict[str, Sequence[str]] = {}
         for kind in kinds:
@@ -88,8 +88,9 @@ def judge(
         yield Judged(text, verdicts, faults)
 
 
-def _verdict(term: Term, tokens: str, info: ModelInfo) -> Verdict:
+def verdict_on(term: Term, tokens: str, info: ModelInfo) -> Verdict:
+    """The verdict of one control; one of None that says why, where a package is missing."""
     try:
         return term.verify(tokens, info)
-    except MissingError as error:  # a package is missing: the other controls are judged
+    except MissingError as error:  # the other controls are judged
         return Verdict(None, error.message + (f" ({error.hint})" if error.hint else ""))

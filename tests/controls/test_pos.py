@@ -224,7 +224,7 @@ def test_verdicts_are_spacys_word_by_word(tags: str, satisfied: bool, score: flo
 @pytest.mark.usefixtures("spacy_tags")
 def test_a_wrong_word_is_named() -> None:
     verdict = Pos("DET NOUN AUX ...").verify("The cat sat on the mat .")
-    assert verdict.detail == "sat/VERB is not AUX"
+    assert verdict.detail == "word 3, sat/VERB, is not AUX"
 
 
 @pytest.mark.usefixtures("spacy_tags")
