@@ -43,10 +43,10 @@ def rewrite(page: str, out: Path, beside: Path) -> str:
         file = out / f"table-{match[2]}.json"
         if match[2] not in known or not file.is_file():
             return match[0]
-        picture = out / f"table-{match[2]}.png"
-        name = f"results-{match[2]}.png" if picture.is_file() else ""
-        if name:
-            shutil.copyfile(picture, beside / name)
+        picture, shown = out / f"table-{match[2]}.png", beside / f"results-{match[2]}.png"
+        if picture.is_file():
+            shutil.copyfile(picture, shown)
+        name = shown.name if shown.is_file() else ""
         data = json.loads(file.read_text("utf-8"))
         return f"{match[1]}{section(known[match[2]], data, name)}\n{match[3]}"
 

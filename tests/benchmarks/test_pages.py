@@ -16,6 +16,8 @@ import meaning_page
 import readme_page
 from marks import filled
 
+from benchmarks.paper import page as results_page
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,6 +34,12 @@ def test_the_page_says_what_the_figures_say(
     data = json.loads((ROOT / "benchmarks" / "figures" / f"{figures}.json").read_text("utf-8"))
     text = (ROOT / page).read_text("utf-8")
     assert rewritten(text, data) == text, "run the command in the docstring of its module"
+
+
+def test_the_results_page_says_what_the_tables_say() -> None:
+    text = (ROOT / "docs" / "results.md").read_text("utf-8")
+    found = results_page.rewrite(text, ROOT / "benchmarks" / "figures" / "results", ROOT / "docs")
+    assert found == text, "run benchmarks.paper.page"
 
 
 def test_a_page_without_the_mark_is_told() -> None:
