@@ -48,13 +48,13 @@ def command(
 ) -> None:
     """Measure texts, compare two systems.
 
-    Success by each control's own verdict and its parts; fluency by a teacher; variety; what is
-    copied from training texts; likeness to references.
+    Success by each control's own verdict and its parts; fluency by a teacher;
+    variety; what is copied from training texts; likeness to references.
 
-    Texts are judged anew, whatever their rows say. Intervals are of 95%, over targets where
-    there are several, else over texts. docs/metrics.md defines each figure. Ends with 1 where a
-    figure is beyond its limit, with 2 where a line of RESULTS could not be read; the others
-    count all the same.
+    Texts are judged anew, whatever their rows say. Intervals are of 95%, over
+    targets where there are several, else over texts. docs/metrics.md defines
+    each figure. Ends with 1 where a figure is beyond its limit, with 2 where a
+    line of RESULTS could not be read; the others count all the same.
     """
     from dlm_cli.evaluate.job import Job
     from dlm_cli.evaluate.limits import missed, read_limits

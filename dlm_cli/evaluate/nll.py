@@ -70,9 +70,10 @@ def command(
 ) -> None:
     """Bound a model's likelihood of texts.
 
-    The variational bound L_vlb of -log p (eq. 1 and §4.1 of the paper), in nats a token. Tokens
-    are the words and END, as of 'dlm score': its token-nll is an autoregressive model's exact
-    figure beside this bound. docs/metrics.md has the terms.
+    The variational bound L_vlb of -log p (eq. 1 and §4.1 of the paper), in nats
+    a token. Tokens are the words and END, as of 'dlm score': its token-nll is
+    an autoregressive model's exact figure beside this bound. docs/metrics.md
+    has the terms.
     """
     from dlm_cli.plugins.loading import load
     from dlm_core.bundle import Model as LoadedModel

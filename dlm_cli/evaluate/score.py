@@ -53,8 +53,9 @@ def command(
 ) -> None:
     """Nats a token of texts, by a teacher.
 
-    Tokens are the words and END. lm-score is the mean over texts of their nats a token; token-nll
-    is that of all tokens. Words that the teacher does not know are scored as UNK, and told.
+    Tokens are the words and END. lm-score is the mean over texts of their nats
+    a token; token-nll is that of all tokens. Words that the teacher does not
+    know are scored as UNK, and told.
     """
     from dlm_cli.plugins.loading import load
     from dlm_core.evaluation.teacher import Score, Teacher
