@@ -71,8 +71,8 @@ def train_teacher(
 ) -> None:
     """Train a teacher: transformers' GPT-2 from scratch on the words of a corpus.
 
-    It judges fluency ('dlm evaluate --teacher', 'dlm score') and chooses ('--
-    select lm:DIR'). The weights of the best validation are kept; two epochs
+    It judges fluency ('dlm evaluate --teacher', 'dlm score') and chooses
+    ('--select lm:DIR'). The weights of the best validation are kept; two epochs
     without gain end the run.
     """
     from dlm_core.errors import UsageError
