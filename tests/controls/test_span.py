@@ -89,7 +89,7 @@ def test_it_keeps_the_promises_of_a_control(make_model: Callable[..., Model]) ->
 
 def test_verdicts_are_exact_by_the_oracle(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("benepar")
-    if "DLM_PARSER" not in os.environ:
+    if not os.environ.get("DLM_PARSER"):
         monkeypatch.setenv("DLM_PARSER", str(shared / "models" / "benepar-minilm"))
     text = "The Mill serves Indian food ."
     assert Span(2, 4, "VP").verify(text).satisfied
