@@ -61,8 +61,8 @@ class Speed(Table):
         rows = [["", "seconds for 50 texts", f"times {OURS}", "texts timed"]]
         ours = data["rows"].get(OURS, {}).get("seconds_50")
         for name, row in sorted(data["rows"].items(), key=lambda r: r[1]["seconds_50"]):
-            times = f"{row['seconds_50'] / ours:.1f}" if ours else "–"
-            rows.append([name, f"{row['seconds_50']:.1f}", times, str(row["texts"])])
+            times = f"{row['seconds_50'] / ours:.2g}" if ours else "–"
+            rows.append([name, f"{row['seconds_50']:.3g}", times, str(row["texts"])])
         return grid(rows)
 
     def picture(self, data: Data, path: Path) -> bool:
