@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.baselines.base import System, only
 from benchmarks.baselines.delorean import start
 from benchmarks.baselines.lab import Lab
-from benchmarks.baselines.soft import SoftLM, infill_of, one_hot, right_log_prob, soft
+from benchmarks.baselines.soft import SoftLM, between, infill_of, one_hot, right_log_prob, soft
 from benchmarks.baselines.words import no_marks
 from dlm_core.control.compose import Controls
 from dlm_core.diffusion.noise import PerSampleNoise
@@ -98,10 +98,7 @@ class Cold(System):
         steps = self.lab.training.relaxed_steps
         logits = langevin(lambda y: energy(lm, left, y, right), first, steps, RATE, noise)
         masked = no_marks(logits.flatten(0, 1), vocab, 0).view_as(logits)
-        rows = discretise(lm, left, masked, TOP).tolist()
-        return [
-            " ".join([*spec.left.split(), vocab.decode(row), *spec.right.split()]) for row in rows
-        ]
+        return between(spec, vocab, discretise(lm, left, masked, TOP))
 
 
 SYSTEMS = {"COLD": Cold}

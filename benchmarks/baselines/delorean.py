@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.baselines.base import System, only
 from benchmarks.baselines.lab import Lab
-from benchmarks.baselines.soft import SoftLM, infill_of, one_hot, right_log_prob, soft
+from benchmarks.baselines.soft import SoftLM, between, infill_of, one_hot, right_log_prob, soft
 from benchmarks.baselines.words import no_marks
 from dlm_core.control.compose import Controls
 from dlm_core.diffusion.noise import PerSampleNoise
@@ -88,10 +88,7 @@ class Delorean(System):
             found = (own * words).sum((1, 2)) + right_log_prob(lm, left, words, right)
             better = found > score
             best[better], score = drawn[better], torch.maximum(score, found)
-        return [
-            " ".join([*spec.left.split(), vocab.decode(row), *spec.right.split()])
-            for row in best.tolist()
-        ]
+        return between(spec, vocab, best)
 
 
 SYSTEMS = {"DELOREAN": Delorean}

@@ -15,6 +15,7 @@ from benchmarks.baselines.words import WordLM
 from dlm_controls import Infill
 from dlm_core.control.compose import ControlSpec
 from dlm_core.errors import UsageError
+from dlm_core.vocab import Vocab
 
 SoftLM = Callable[[Tensor], Tensor]
 """(B, L, V) distributions of words -> (B, L, V) log p of the word that follows each place."""
@@ -51,6 +52,12 @@ def infill_of(spec: ControlSpec) -> Infill:
     if not isinstance(spec, Infill) or spec.words is None or not spec.left:
         raise UsageError(f"'{spec}' is no gap behind a left text", "infill:left=...,words=5")
     return spec
+
+
+def between(spec: Infill, vocab: Vocab, gaps: Tensor) -> list[str]:
+    """The texts whose gaps hold these ids (B, N)."""
+    left, right = spec.left.split(), spec.right.split()
+    return [" ".join([*left, vocab.decode(row), *right]) for row in gaps.tolist()]
 
 
 def right_log_prob(lm: SoftLM, left: Tensor, gap: Tensor, right: list[int]) -> Tensor:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 
+from dlm_core.errors import MissingError
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -22,6 +24,11 @@ class Verdict:
     detail: str = ""
     score: float | None = None
     parts: Mapping[str, bool] | None = None
+
+    @classmethod
+    def unjudged(cls, error: MissingError) -> Verdict:
+        """What cannot be judged here, since something is missing; the detail says what helps."""
+        return cls(None, error.message + (f" ({error.hint})" if error.hint else ""))
 
     @property
     def fault(self) -> tuple[str, str] | None:

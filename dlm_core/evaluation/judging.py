@@ -93,4 +93,4 @@ def verdict_on(term: Term, tokens: str, info: ModelInfo) -> Verdict:
     try:
         return term.verify(tokens, info)
     except MissingError as error:  # the other controls are judged
-        return Verdict(None, error.message + (f" ({error.hint})" if error.hint else ""))
+        return Verdict.unjudged(error)

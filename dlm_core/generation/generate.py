@@ -300,4 +300,4 @@ def _verdict(term: Term, text: str, guard: Guard, info: ModelInfo) -> Verdict:
         with term.named_errors("verify", guard.plugin):
             return term.verify(text, info)
     except MissingError as error:  # a package is missing: say so, keep the text
-        return Verdict(None, error.message + (f" ({error.hint})" if error.hint else ""))
+        return Verdict.unjudged(error)
