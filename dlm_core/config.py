@@ -208,6 +208,11 @@ class TrainConfig(Settings):
     bert_checkpoint: str | None = None
     """Folder or hub id of a BERT whose weights `dlm train lm` begins with; for denoiser 'bert'."""
     min_count: int = Field(default=10, ge=0)
+    """Words of more uses are kept whole."""
+    max_words: int | None = Field(default=None, gt=0)
+    """The most frequent of them only."""
+    pieces: int = Field(default=0, ge=0)
+    """How many pieces there are to spell other words with; 0 leaves these UNK."""
     seed: int = 0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 is autocast; `auto` takes it where the device has bf16 arithmetic of its own."""

@@ -1,4 +1,4 @@
-"""The word vocabulary: START, END, UNK, PAD and every word seen more than `min_count` times."""
+"""The vocabulary: START, END, UNK, PAD, frequent words, and pieces that spell the rare ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from dlm_core.errors import MissingError, UsageError, did_you_mean
 from dlm_core.text import normal
@@ -16,6 +16,10 @@ SPECIALS = (START, END, UNK, PAD)
 """The marks, as people see them."""
 _APART = tuple(f" {mark}" for mark in SPECIALS)
 """How `tokenizer.json` spells them where a corpus has such words: no word begins with a blank."""
+CONTINUES = "##"
+"""Begins a piece that goes on a word, as BERT's vocabularies have them."""
+_LONGEST = 1_000
+"""Characters of a word that is spelled; a script without blanks has whole sentences of them."""
 
 
 class Vocab:
@@ -42,25 +46,53 @@ class Vocab:
             if word.split() != [word]:
                 raise MissingError(f"not a dlm vocabulary: {word[:40]!r} is not one word")
         self.words: list[str] = [*SPECIALS, *words]
+        self.pieces = isinstance(tokenizer.model, models.WordPiece)
+        """Are there pieces?"""
+        places = [k for k, word in enumerate(self.words) if self._goes_on(word)]
+        self._whole = places[0] if places else len(self.words)
         self._ids = {word: ids[word] for word in words}
         for word in words:  # a vocabulary of before may hold them otherwise
             self._ids.setdefault(normal(word), ids[word])
 
     @classmethod
-    def build(cls, texts: Iterable[str], min_count: int = 10) -> Vocab:
+    def build(
+        cls,
+        texts: Iterable[str],
+        min_count: int = 10,
+        max_words: int | None = None,
+        pieces: int = 0,
+    ) -> Vocab:
         """Keep words seen more than `min_count` times (the paper's rule, peers.md §1.3).
 
         On the E2E training set `min_count=10` gives 821 entries.
+
+        Args:
+            texts: words with whitespace between them.
+            min_count: see above.
+            max_words: keep the most frequent words only.
+            pieces: how many pieces are learnt (by BPE) to spell the others with, at least as many
+                as they have characters; 0 leaves them unknown.
         """
         counts = Counter(word for text in texts for word in normal(text).split())
         kept = sorted(
-            (w for w, n in counts.items() if n > min_count), key=lambda w: (-counts[w], w)
-        )
+            (
+                word
+                for word, n in counts.items()
+                if n > min_count and not (pieces and word.startswith(CONTINUES))
+            ),
+            key=lambda word: (-counts[word], word),
+        )[:max_words]
         marks = SPECIALS if counts.keys().isdisjoint(SPECIALS) else _APART
-        entries = [*marks, *kept]
-        tokenizer = Tokenizer(
-            models.WordLevel({w: i for i, w in enumerate(entries)}, unk_token=marks[2])
-        )
+        if pieces:
+            kept += _learn_pieces(counts, kept, pieces)
+        entries = {word: k for k, word in enumerate([*marks, *kept])}
+        model: models.Model = models.WordLevel(entries, unk_token=marks[2])
+        if pieces:
+            model = models.WordPiece(
+                entries, unk_token=marks[2], max_input_chars_per_word=_LONGEST,
+                continuing_subword_prefix=CONTINUES,
+            )  # fmt: skip
+        tokenizer = Tokenizer(model)
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         return cls(tokenizer)
 
@@ -82,18 +114,42 @@ class Vocab:
 
     @property
     def plain_words(self) -> list[str]:
-        """The words without START, END, UNK and PAD: what a text can consist of."""
-        return self.words[len(SPECIALS) :]
+        """The whole words, without START, END, UNK, PAD and pieces."""
+        return self.words[len(SPECIALS) : self._whole]
+
+    @property
+    def piece_ids(self) -> range:
+        """Ids of what is a part of a word and never one by itself."""
+        return range(self._whole, len(self.words))
+
+    def goes_on(self, id_: int) -> bool:
+        """Is this the piece of a word that began before it?"""
+        return self._goes_on(self.words[id_])
+
+    def _goes_on(self, entry: str) -> bool:
+        return self.pieces and entry.startswith(CONTINUES)
 
     def __len__(self) -> int:
         return len(self.words)
 
     def __contains__(self, word: object) -> bool:
-        return isinstance(word, str) and normal(word) in self._ids
+        """Is it a whole word?"""
+        return isinstance(word, str) and self._ids.get(normal(word), self._whole) < self._whole
 
     def id(self, word: str) -> int:
-        """Id of `word`, or of UNK if it is not in the vocabulary; marks are no words."""
-        return self._ids.get(normal(word), self.unk)
+        """Id of `word`, or of UNK if it is no whole word of the vocabulary; marks are no words."""
+        found = self._ids.get(normal(word), self.unk)
+        return found if found < self._whole else self.unk
+
+    def spell(self, word: str) -> tuple[int, ...]:
+        """Ids of a word: its own, those of its pieces, or UNK."""
+        word = normal(word)
+        found = self._ids.get(word, self._whole)
+        if found < self._whole:
+            return (found,)
+        if not self.pieces or word.startswith(CONTINUES):
+            return (self.unk,)
+        return tuple(token.id for token in self.tokenizer.model.tokenize(word))
 
     @property
     def start(self) -> int:
@@ -116,11 +172,12 @@ class Vocab:
         return 3
 
     def unknown(self, text: str) -> list[str]:
-        """The words of `text` that the vocabulary lacks, each once, in the order of the text."""
-        return list(dict.fromkeys(w for w in normal(text).split() if w not in self._ids))
+        """The words of `text` that it can neither hold nor spell, each once, in their order."""
+        words = dict.fromkeys(normal(text).split())
+        return [word for word in words if self.unk in self.spell(word)]
 
     def encode(self, text: str, strict: bool = False) -> list[int]:
-        """Ids of the whitespace-separated words of `text`.
+        """Ids of the whitespace-separated words of `text`, one a word unless it is spelled.
 
         Args:
             text: words with whitespace between them.
@@ -135,7 +192,7 @@ class Vocab:
                 f"the vocabulary has no word '{lacking[0][:40]}'{others}",
                 did_you_mean(lacking[0][:40], self.plain_words),
             )
-        return [self._ids.get(word, self.unk) for word in normal(text).split()]
+        return [id_ for word in normal(text).split() for id_ in self.spell(word)]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` for many texts."""
@@ -148,4 +205,42 @@ class Vocab:
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Words of `ids`, START, END and PAD left out."""
         silent = {self.start, self.end, self.pad}
-        return [self.words[i] for i in ids if i not in silent]
+        entries = [self.words[i] for i in ids if i not in silent]
+        if not self.pieces:
+            return entries
+        words: list[str] = []
+        for entry in entries:
+            if self._goes_on(entry) and words:
+                words[-1] += entry.removeprefix(CONTINUES)
+            else:
+                words.append(entry)
+        return words
+
+
+def _learn_pieces(counts: Counter[str], kept: Sequence[str], pieces: int) -> list[str]:
+    """Pieces for the words that are not kept: those that go on a word, then those that begin one.
+
+    Raises:
+        UsageError: the words have more characters than there may be pieces.
+    """
+    rare = sorted(counts.keys() - set(kept))
+    # given in their order, or equal counts would be told apart by chance
+    alphabet = sorted({c for word in rare for c in word[:1]})
+    alphabet += sorted({CONTINUES + c for word in rare for c in word[1:]})
+    learner = Tokenizer(models.WordPiece({}, unk_token=SPECIALS[2]))
+    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=pieces, show_progress=False, continuing_subword_prefix=CONTINUES,
+        special_tokens=alphabet,
+    )  # fmt: skip
+    learner.train_from_iterator((" ".join([word] * counts[word]) for word in rare), trainer)
+    found = learner.get_vocab()
+    if len(found) > pieces:
+        raise UsageError(
+            f"key 'pieces': {pieces}, but the words that are to be spelled have "
+            f"{len(found)} characters, as beginnings and as what goes on",
+            f"pieces = {2 * len(found)}, or leave out texts in other scripts",
+        )
+    new = sorted(found.keys() - set(kept), key=lambda piece: (found[piece], piece))
+    going_on = [piece for piece in new if piece.startswith(CONTINUES)]
+    return going_on + [piece for piece in new if not piece.startswith(CONTINUES)]

@@ -266,7 +266,7 @@ def _tell_data(
     )
     for line in report.lines():
         stderr(line)
-    return vocab or Vocab.build(texts, settings.min_count)
+    return vocab or Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
 
 
 def run(trainer: Trainer, stop_after: int | None) -> bool:

@@ -16,6 +16,7 @@ from dlm_core.config import TrainConfig
 SHARPNESS = 2.0
 """What is fed back is the mean word vector under q^2, as the sampler's default does."""
 _COLDEST = 0.2  # words are picked at a temperature drawn from here to 1
+_PARTITIONS = 16  # drawn for a batch; its texts take them in turn
 _CELLS = 24  # a hint's partition has 2 to this many cells, about as many as there are word classes
 
 
@@ -68,11 +69,12 @@ def draw_rollout(
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator)
 
-    directions = torch.randn(batch, dim, _CELLS, generator=generator) / dim**0.5
-    scores = embedding_matrix.detach().float().cpu() @ directions  # (B, V, cells)
-    scores = scores + torch.randn(scores.shape, generator=generator) * uniform(batch, 1, 1)
+    drawn = min(batch, _PARTITIONS)
+    directions = torch.randn(drawn, dim, _CELLS, generator=generator) / dim**0.5
+    scores = embedding_matrix.detach().float().cpu() @ directions  # (drawn, V, cells)
+    scores = scores + torch.randn(scores.shape, generator=generator) * uniform(drawn, 1, 1)
     # log-uniform from 2 to _CELLS
-    cells = (2 * (_CELLS / 2) ** uniform(batch, 1, 1)).round()
+    cells = (2 * (_CELLS / 2) ** uniform(drawn, 1, 1)).round()
     scores = scores.masked_fill(torch.arange(_CELLS) >= cells, -torch.inf)
     share = uniform(batch, 1)
     share = torch.where(uniform(batch, 1) < 0.5, 1.0, share)
@@ -82,6 +84,6 @@ def draw_rollout(
         temperature=_COLDEST + (1 - _COLDEST) * uniform(batch, 1, 1),
         uniform=uniform(batch, length),
         noise=torch.randn(batch, length, dim, generator=generator),
-        cells=scores.argmax(-1),
+        cells=scores.argmax(-1)[torch.arange(batch) % drawn],
         hinted=uniform(batch, length) < share,
     )
