@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dlm_cli.help import group
 from dlm_cli.train import control, lm, teacher, writer
+from dlm_cli.train.memory import keep_freed_memory
 
 app = group("Train a Diffusion-LM, its writer, a control's head, or a teacher.")
+app.callback()(keep_freed_memory)
 app.command("lm", epilog=lm.EPILOG)(lm.train_lm)
 app.command("control", epilog=control.EPILOG)(control.train_control)
 app.command("writer", epilog=writer.EPILOG)(writer.train_writer)
