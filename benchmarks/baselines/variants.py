@@ -1,9 +1,11 @@
-"""Our row at other settings: what the figures beside the tables are made of."""
+"""Our row, and the AR base, at other settings: what the figures beside the tables are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from benchmarks.baselines.ar import AR
 from benchmarks.baselines.diffusion import Ours
 from benchmarks.baselines.lab import Lab
 from dlm_core.config import SamplingConfig
@@ -17,9 +19,9 @@ def by_steps(steps: int) -> str:
     return f"dlm, {steps} steps"
 
 
-def by_temperature(temperature: float) -> str:
+def by_temperature(temperature: float, system: str = "dlm") -> str:
     """Its name."""
-    return f"dlm, temperature {temperature:g}"
+    return f"{system}, temperature {temperature:g}"
 
 
 def _at(sampling: SamplingConfig) -> Callable[[Lab], Ours]:
@@ -29,4 +31,5 @@ def _at(sampling: SamplingConfig) -> Callable[[Lab], Ours]:
 SYSTEMS = {
     **{by_steps(n): _at(SamplingConfig(steps=n)) for n in STEPS},
     **{by_temperature(t): _at(SamplingConfig(temperature=t)) for t in TEMPERATURES},
+    **{by_temperature(t, "AR"): partial(AR, temperature=t) for t in TEMPERATURES},
 }

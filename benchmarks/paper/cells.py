@@ -127,7 +127,7 @@ class Bench:
             return None
         settings = {
             "budget": budget.name, "samples": count, "seed": self.seed,
-            "targets": [str(t.controls) for t in targets], "model": self.lab.model.info.sha256[:8],
+            "targets": [t.name for t in targets], "model": self.lab.model.info.sha256[:8],
             "training": asdict(self.lab.training),
         }  # fmt: skip
         path = self.out / "cells" / f"{task.name}.{_slug(name)}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -10,6 +11,7 @@ from benchmarks.baselines.variants import STEPS, TEMPERATURES, by_steps, by_temp
 from benchmarks.paper.cells import Bench
 from benchmarks.paper.tables.base import OURS, Data, Table, figures, grid, percent, plain
 
+REAL = "real texts"
 COUNTS = ("one", "two", "three", "four")
 
 
@@ -46,7 +48,8 @@ class Curves(Table):
             points: list[Data] = []
             for x, task, system in line.points:
                 if cell := bench.cells([system], [task]).get((task, system)):
-                    points.append({"x": x, **figures(cell, [line.measure, "lm", "distinct2"])})
+                    wanted = [*filter(None, [line.measure]), "lm", "distinct2"]
+                    points.append({"x": x, **figures(cell, wanted)})
             if points:
                 lines.append({"label": line.label, "measure": line.measure, "points": points})
         return {"lines": lines}
@@ -56,7 +59,7 @@ class Curves(Table):
         rows = [["", self.axis, "success", "lm", "distinct-2", "s a text"]]
         for line in data["lines"]:
             for p in line["points"]:
-                cells = [percent(p[line["measure"]]), plain(p["lm"]), plain(p.get("distinct2"))]
+                cells = [percent(p.get(line["measure"])), plain(p["lm"]), plain(p.get("distinct2"))]
                 rows.append([line["label"], f"{p['x']:g}", *cells, f"{p['seconds_a_text']:.2f}"])
         return grid(rows)
 
@@ -65,13 +68,12 @@ class Curves(Table):
         from matplotlib import pyplot as plt
 
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-        for line in data["lines"]:
+        for line, style in zip(data["lines"], itertools.cycle(("-", "--"))):  # lines may coincide
             x = [p["x"] for p in line["points"]]
             for axes, key, scale in ((left, line["measure"], 100), (right, "lm", 1)):
                 found = [p[key] for p in line["points"]]
-                (drawn,) = axes.plot(
-                    x, [scale * f["value"] for f in found], "o-", label=line["label"]
-                )
+                values = [scale * f["value"] for f in found]
+                (drawn,) = axes.plot(x, values, style, marker="o", label=line["label"])
                 low, high = ([scale * f[end] for f in found] for end in ("low", "high"))
                 axes.fill_between(x, low, high, alpha=0.15, color=drawn.get_color(), lw=0)
         for axes, label in ((left, "success (%)"), (right, "lm (nats a word)")):
@@ -80,6 +82,8 @@ class Curves(Table):
             axes.spines[["top", "right"]].set_visible(False)
             if self.logarithmic:
                 axes.set_xscale("log")
+            axes.set_xticks(x, [f"{value:g}" for value in x])
+            axes.minorticks_off()
         left.legend(frameon=False)
         figure.savefig(path, dpi=150)
         plt.close(figure)
@@ -118,25 +122,39 @@ class Frontier(Curves):
     """See the module docstring."""
 
     name, title, axis = "frontier", "Quality against variety: temperature", "temperature"
+    note = "AR is a GPT-2 from scratch, of another seed than the judge. The cross is real texts."
 
     def lines(self) -> Sequence[Line]:
-        """A fact at several temperatures."""
-        points = tuple(Point(t, "semantic", by_temperature(t)) for t in TEMPERATURES)
-        return [Line("semantic", "value", points)]
+        """Free texts of ours, of the AR base, and real ones; texts under a fact."""
+
+        def line(label: str, measure: str, task: str, system: str) -> Line:
+            points = (Point(t, task, by_temperature(t, system)) for t in TEMPERATURES)
+            return Line(label, measure, tuple(points))
+
+        return [
+            line("dlm, free texts", "", "free", "dlm"),
+            line("AR, free texts", "", "free", "AR"),
+            Line(REAL, "", (Point(1.0, "free", REAL),)),
+            line("dlm, a fact", "value", "semantic", "dlm"),
+        ]
 
     def picture(self, data: Data, path: Path) -> bool:
         """As `Table`: lm over distinct bigrams."""
         from matplotlib import pyplot as plt
 
-        figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+        figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
         for line in data["lines"]:
             x = [p["distinct2"]["value"] for p in line["points"]]
-            axes.plot(x, [p["lm"]["value"] for p in line["points"]], "o-")
-            for p, at in zip(line["points"], x, strict=True):
-                place = (at, p["lm"]["value"])
+            y = [p["lm"]["value"] for p in line["points"]]
+            real = line["label"] == REAL
+            axes.plot(
+                x, y, "k+" if real else "o-", markersize=12 if real else None, label=line["label"]
+            )
+            for p, *place in () if real else zip(line["points"], x, y, strict=True):
                 axes.annotate(f"{p['x']:g}", place, xytext=(4, 4), textcoords="offset points")
-        axes.set_xlabel("distinct bigrams of a target's texts (more is more varied)")
+        axes.set_xlabel("distinct bigrams of a group of texts (more is more varied)")
         axes.set_ylabel("lm, nats a word (less is more fluent)")
+        axes.legend(frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
         figure.savefig(path, dpi=150)
         plt.close(figure)

@@ -40,7 +40,7 @@ class Table5(Table):
         """As `Table`."""
         cells = bench.cells(self.systems, ["infill"])
         task = bench.tasks["infill"]
-        every = {str(t.controls): t for t in task.targets(bench.lab, bench.budget.targets)}
+        every = {t.name: t for t in task.targets(bench.lab, bench.budget.targets)}
         rows: Data = {}
         for (_, name), cell in cells.items():
             targets = [every[asked] for asked in cell.targets]

@@ -25,6 +25,11 @@ class Target(NamedTuple):
     reference: str
     place: int = 0
 
+    @property
+    def name(self) -> str:
+        """In cells: what is asked, or which of the groups of free texts it is."""
+        return str(self.controls) or f"free {self.place}"
+
 
 class Task(ABC):
     """A column of a table.
