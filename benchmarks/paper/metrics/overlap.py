@@ -26,7 +26,7 @@ Measure = Callable[[Sequence[str], References, Units], tuple[Figure, str]]
 
 def pairs(targets: Sequence[Target], groups: Sequence[Sequence[str]]) -> Pairs | None:
     """(gap, words that were cut out) of each text; None where a target is no gap."""
-    specs = [t.controls.terms[0].spec for t in targets]
+    specs = [t.controls.terms[0].spec if t.controls else None for t in targets]
     if not all(isinstance(spec, Infill) for spec in specs):
         return None
     return [
