@@ -120,9 +120,7 @@ class Bench:
         system, budget = self.system(name), self.budget
         targets, count = task.targets(self.lab, budget.targets), budget.samples
         if system.slow:
-            some = min(budget.slow_targets, len(targets))
-            targets = [targets[k * len(targets) // some] for k in range(some)]
-            count = budget.slow_samples
+            targets, count = targets[: budget.slow_targets], budget.slow_samples
         if not all(system.does(target.controls) for target in targets):
             return None
         settings = {

@@ -118,6 +118,20 @@ def test_a_finished_cell_is_read_and_another_setting_makes_it_anew(bench: Bench)
     assert other is not None and other.scores["exact"] == [[0.0, 1.0, 0.0, 1.0]] * 6
 
 
+def test_targets_are_drawn_nested_and_those_looked_at_are_never_asked(bench: Bench) -> None:
+    length = bench.tasks["length"]
+    whole = length.all_targets(bench.lab)
+    every = length.targets(bench.lab, 200)
+    assert len(every) == len({t.place for t in every}) == 31 - 10
+    assert not {t.place for t in every} & {0, 3, 6, 9, 12, 15, 18, 21, 24, 27}
+    assert all(t.controls == whole[t.place].controls for t in every)
+    assert every != sorted(every, key=lambda t: t.place)
+    for limit in (1, 4, 10, 20):
+        assert length.targets(bench.lab, limit) == every[:limit]
+    toy = bench.tasks["toy"]  # nobody looked at these
+    assert {t.place for t in toy.targets(bench.lab, 200)} == set(range(6))
+
+
 def test_a_system_of_minutes_is_asked_less_of_the_same_targets(bench: Bench) -> None:
     bench._systems["FUDGE"].slow = True  # type: ignore[misc]
     few, all_of = (bench.cell(name, bench.tasks["toy"]) for name in ("FUDGE", "dlm"))
