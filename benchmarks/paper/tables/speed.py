@@ -44,7 +44,7 @@ class Speed(Table):
         """As `Table`: timed anew each time, since times of two runs do not compare."""
         target = bench.tasks["semantic"].targets(bench.lab, 1)[0]
         rows = {}
-        for name in self.systems:
+        for name in self.all_systems():
             if bench.only_systems and name not in bench.only_systems:
                 continue
             system = bench.system(name)
