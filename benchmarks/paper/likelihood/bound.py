@@ -24,14 +24,21 @@ Denoise = Callable[[Tensor, Level, Tensor], Tensor]
 """(z_t (B, L, V), the noise, lengths (B,)) -> log-probabilities of the words, (B, L, V)."""
 
 
+class Misses(NamedTuple):
+    """How far the model's words are from the text's at one level of noise, (B,) each."""
+
+    error: Tensor
+    """|x - x_hat|^2."""
+    surprise: Tensor
+    """-log p of the words: what is trained in place of the error (App. F)."""
+
+
 class Bound(NamedTuple):
     """The terms, nats a text, (B,) each."""
 
     prior: Tensor
     reconstruction: Tensor
     diffusion: Tensor
-    surrogate: Tensor
-    """`diffusion` with the words' cross-entropy for the squared error: what is trained (App. F)."""
 
     @property
     def total(self) -> Tensor:
@@ -42,6 +49,21 @@ class Bound(NamedTuple):
 def even_times(count: int, generator: torch.Generator) -> Tensor:
     """One draw that spreads `count` times evenly over [0, 1] (Kingma et al. 2021, App. I.1)."""
     return (torch.rand(1, generator=generator) + torch.arange(count) / count) % 1
+
+
+def misses(
+    denoise: Denoise,
+    level: Level,
+    tokens: Tensor,
+    lengths: Tensor,
+    words: int,
+    generator: torch.Generator,
+) -> Misses:
+    """What the model says of the texts at this noise; arguments as of `bound`."""
+    x, here = _one_hot(tokens, lengths, words)
+    log_p = denoise(_noised(x, level, generator), level, lengths)
+    error = (x - log_p.exp()).square().sum(-1)
+    return Misses((error * here).sum(-1), (_of(log_p, tokens) * here).sum(-1))
 
 
 def bound(
@@ -64,18 +86,11 @@ def bound(
         t: (B,), uniform in [0, 1].
         generator: of eps.
     """
-    here = (torch.arange(tokens.shape[1]) < lengths[:, None]).to(t)  # (B, L)
-    x = F.one_hot(tokens, words).to(t)
-
-    def noise() -> Tensor:
-        return torch.randn(x.shape, generator=generator, dtype=t.dtype)
-
     level, first, last = schedule(t), schedule(torch.zeros_like(t)), schedule(torch.ones_like(t))
-    log_p = denoise(_noised(x, level, noise()), level, lengths)
-    error = (x - log_p.exp()).square().sum(-1)  # (B, L)
-    weight = level.slope * level.snr / 2
+    found = misses(denoise, level, tokens, lengths, words, generator)
+    x, here = _one_hot(tokens, lengths, words)
     # q(z_0 | w) alike for all words but for their place: p(w | z_0) ~ exp(alpha z_w / sigma^2)
-    z_0 = _noised(x, first, noise())
+    z_0 = _noised(x, first, generator)
     seen = F.log_softmax((first.alpha / first.sigma.square())[:, None, None] * z_0, dim=-1)
     # KL(N(alpha x, sigma^2 I) || N(0, I)) a position, where |x| = 1
     variance = last.sigma.square()
@@ -83,12 +98,18 @@ def bound(
     return Bound(
         prior * lengths,
         (_of(seen, tokens) * here).sum(-1),
-        weight * (error * here).sum(-1),
-        weight * (_of(log_p, tokens) * here).sum(-1),
+        level.weight * found.error,
     )
 
 
-def _noised(x: Tensor, level: Level, noise: Tensor) -> Tensor:
+def _one_hot(tokens: Tensor, lengths: Tensor, words: int) -> tuple[Tensor, Tensor]:
+    """x (B, L, V), and which positions exist (B, L)."""
+    here = torch.arange(tokens.shape[1]) < lengths[:, None]
+    return F.one_hot(tokens, words).float(), here.float()
+
+
+def _noised(x: Tensor, level: Level, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(x.shape, generator=generator)
     return level.alpha[:, None, None] * x + level.sigma[:, None, None] * noise
 
 
