@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.paper.likelihood.bound import Denoise, bound, even_times, misses
+from benchmarks.paper.likelihood.bound import Denoise, bound, even_times, seen
 from benchmarks.paper.likelihood.model import LikelihoodModel
 from benchmarks.paper.likelihood.schedule import LearnedSchedule, Level
 from benchmarks.paper.likelihood.training import train
@@ -125,21 +125,21 @@ def test_training_gives_the_schedule_the_gradient_of_the_variance() -> None:
     model = tiny()
     ids = [[1, 2, 3], [3, 4, 5], [2, 2, 4]]
     config = TrainConfig(max_steps=1, warmup_steps=0, batch_tokens=100, precision="fp32", seed=3)
-    seen: list[Tensor] = []
+    hooked: list[Tensor] = []
     other = copy.deepcopy(model)
     for parameter in model.schedule.parameters():
-        parameter.register_hook(lambda gradient: seen.append(gradient.clone()))
+        parameter.register_hook(lambda gradient: hooked.append(gradient.clone()))
     train(model, ids, 0, config)
     draws = torch.Generator().manual_seed(3)
     tokens, lengths = collate(LengthBatches(ids, 100, 3)[0], 0)
     level = other.schedule(even_times(3, draws))
-    surprise = misses(other, level, tokens, lengths, 6, draws).surprise / lengths
+    surprise = seen(other, level, tokens, lengths, 6, draws).surprise / lengths
     spread = (level.weight * surprise).square().mean()
     expected = torch.autograd.grad(spread, list(other.schedule.parameters()))
     for gradient in expected:
         assert any(
             gradient.shape == found.shape and torch.allclose(gradient, found, rtol=1e-3, atol=1e-6)
-            for found in seen
+            for found in hooked
         )
 
 

@@ -24,13 +24,26 @@ Denoise = Callable[[Tensor, Level, Tensor], Tensor]
 """(z_t (B, L, V), the noise, lengths (B,)) -> log-probabilities of the words, (B, L, V)."""
 
 
-class Misses(NamedTuple):
-    """How far the model's words are from the text's at one level of noise, (B,) each."""
+class Seen(NamedTuple):
+    """What the model says of texts at one level of noise."""
 
-    error: Tensor
-    """|x - x_hat|^2."""
-    surprise: Tensor
-    """-log p of the words: what is trained in place of the error (App. F)."""
+    log_p: Tensor
+    """Of all words, (B, L, V)."""
+    of_words: Tensor
+    """Of the text's own, (B, L)."""
+    here: Tensor
+    """Which positions exist, (B, L)."""
+
+    @property
+    def surprise(self) -> Tensor:
+        """-log p of the words of each text (B,): what is trained in place of the error (App. F)."""
+        return -(self.of_words * self.here).sum(-1)
+
+    @property
+    def error(self) -> Tensor:
+        """|x - x_hat|^2 of each text, (B,)."""
+        p, own = self.log_p.exp(), self.of_words.exp()
+        return ((p.square().sum(-1) - 2 * own + 1) * self.here).sum(-1)
 
 
 class Bound(NamedTuple):
@@ -51,19 +64,18 @@ def even_times(count: int, generator: torch.Generator) -> Tensor:
     return (torch.rand(1, generator=generator) + torch.arange(count) / count) % 1
 
 
-def misses(
+def seen(
     denoise: Denoise,
     level: Level,
     tokens: Tensor,
     lengths: Tensor,
     words: int,
     generator: torch.Generator,
-) -> Misses:
+) -> Seen:
     """What the model says of the texts at this noise; arguments as of `bound`."""
-    x, here = _one_hot(tokens, lengths, words)
-    log_p = denoise(_noised(x, level, generator), level, lengths)
-    error = (x - log_p.exp()).square().sum(-1)
-    return Misses((error * here).sum(-1), (_of(log_p, tokens) * here).sum(-1))
+    log_p = denoise(_noised(tokens, words, level, generator), level, lengths)
+    here = torch.arange(tokens.shape[1]) < lengths[:, None]
+    return Seen(log_p, log_p.gather(-1, tokens[..., None])[..., 0], here)
 
 
 def bound(
@@ -87,32 +99,19 @@ def bound(
         generator: of eps.
     """
     level, first, last = schedule(t), schedule(torch.zeros_like(t)), schedule(torch.ones_like(t))
-    found = misses(denoise, level, tokens, lengths, words, generator)
-    x, here = _one_hot(tokens, lengths, words)
+    found = seen(denoise, level, tokens, lengths, words, generator)
     # q(z_0 | w) alike for all words but for their place: p(w | z_0) ~ exp(alpha z_w / sigma^2)
-    z_0 = _noised(x, first, generator)
-    seen = F.log_softmax((first.alpha / first.sigma.square())[:, None, None] * z_0, dim=-1)
+    z_0 = _noised(tokens, words, first, generator)
+    log_p = F.log_softmax((first.alpha / first.sigma.square())[:, None, None] * z_0, dim=-1)
+    own = log_p.gather(-1, tokens[..., None])[..., 0]
     # KL(N(alpha x, sigma^2 I) || N(0, I)) a position, where |x| = 1
     variance = last.sigma.square()
     prior = (last.alpha.square() + words * (variance - variance.log() - 1)) / 2
-    return Bound(
-        prior * lengths,
-        (_of(seen, tokens) * here).sum(-1),
-        level.weight * found.error,
-    )
+    return Bound(prior * lengths, -(own * found.here).sum(-1), level.weight * found.error)
 
 
-def _one_hot(tokens: Tensor, lengths: Tensor, words: int) -> tuple[Tensor, Tensor]:
-    """x (B, L, V), and which positions exist (B, L)."""
-    here = torch.arange(tokens.shape[1]) < lengths[:, None]
-    return F.one_hot(tokens, words).float(), here.float()
-
-
-def _noised(x: Tensor, level: Level, generator: torch.Generator) -> Tensor:
-    noise = torch.randn(x.shape, generator=generator)
-    return level.alpha[:, None, None] * x + level.sigma[:, None, None] * noise
-
-
-def _of(log_p: Tensor, tokens: Tensor) -> Tensor:
-    """-log p of the tokens, (B, L)."""
-    return -log_p.gather(-1, tokens[..., None])[..., 0]
+def _noised(tokens: Tensor, words: int, level: Level, generator: torch.Generator) -> Tensor:
+    """alpha x + sigma eps, (B, L, V)."""
+    eps = torch.randn(*tokens.shape, words, generator=generator)
+    alpha = level.alpha[:, None, None].expand(*tokens.shape, 1)
+    return (level.sigma[:, None, None] * eps).scatter_add(-1, tokens[..., None], alpha)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from benchmarks.paper.likelihood.bound import even_times, misses
+from benchmarks.paper.likelihood.bound import even_times, seen
 from benchmarks.paper.likelihood.model import LikelihoodModel
 from benchmarks.paper.likelihood.schedule import Level
 from dlm_core.config import TrainConfig
@@ -53,7 +53,7 @@ def train(
         learned = model.schedule(even_times(len(tokens), draws))
         level = Level(*(part.detach().requires_grad_() for part in learned))
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            found = misses(model, level, tokens, lengths, model.words, draws)
+            found = seen(model, level, tokens, lengths, model.words, draws)
         words = lengths.sum()
         (found.surprise.sum() / words).backward()
         # of each text nats = weight * surprise / length, and d nats^2 = 2 nats d nats
