@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from benchmarks.paper.likelihood.bound import even_times, seen
 from benchmarks.paper.likelihood.model import LikelihoodModel
@@ -43,9 +45,9 @@ def train(
     batches = LengthBatches(texts, config.batch_tokens, config.seed)
     draws = torch.Generator().manual_seed(config.seed)
     parts = {name: child for name, child in model.named_children() if name != "schedule"}
-    optimizers = make_optimizers(nn.ModuleDict(parts), config)
     of_schedule = torch.optim.Adam(model.schedule.parameters(), lr=SCHEDULE_LR)
-    rates = [[group["lr"] for group in o.param_groups] for o in (*optimizers, of_schedule)]
+    optimizers = [*make_optimizers(nn.ModuleDict(parts), config), of_schedule]
+    courses = [LambdaLR(o, partial(lr_factor, config=config)) for o in optimizers]
     bf16 = resolve_precision(config.precision, "cpu") == "bf16"
     model.train()
     for step in range(config.max_steps):
@@ -64,10 +66,9 @@ def train(
         torch.autograd.backward(learned, [2 * nats * d / len(nats) for d in (by_gamma, by_slope)])
         for parameters in (optimizers[0].param_groups[0]["params"], model.schedule.parameters()):
             nn.utils.clip_grad_norm_(parameters, config.clip_norm)
-        for optimizer, base in zip((*optimizers, of_schedule), rates, strict=True):
-            for group, rate in zip(optimizer.param_groups, base, strict=True):
-                group["lr"] = rate * lr_factor(step, config)
+        for optimizer, course in zip(optimizers, courses, strict=True):
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            course.step()
         on_step(step + 1, float(nats.mean()))
     model.eval()
