@@ -30,7 +30,7 @@ from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import as_controls
 from dlm_core.control.verdict import Verdict
-from dlm_core.evaluation.overlap import verbatim_share
+from dlm_core.evaluation.overlap import copied
 from dlm_core.evaluation.teacher import Teacher
 from dlm_core.evaluation.variety import distinct_n, distinct_share, self_bleu
 from dlm_core.generation.generate import generate_batches
@@ -116,8 +116,8 @@ def unconditional(bench: Bench) -> dict[str, float]:
         "self_bleu4_valid": self_bleu(real),
         "distinct2": distinct_n(texts, 2),
         "distinct2_valid": distinct_n(real, 2),
-        "verbatim": verbatim_share(texts, train),
-        "verbatim_valid": verbatim_share(real, train),
+        "verbatim": fmean(copied(texts, train)),
+        "verbatim_valid": fmean(copied(real, train)),
         "contradiction_or_repetition": faulty(texts),
         "contradiction_or_repetition_valid": faulty(valid),
         "seconds_a_text": seconds,

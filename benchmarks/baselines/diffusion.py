@@ -69,11 +69,13 @@ class Release(System):
     """The release's loop on our net."""
 
     lab: Lab
-    kinds: ClassVar[frozenset[str]] = frozenset(
-        {"semantic", "pos", "tree", "span", "length", "infill"}
-    )
     composes: ClassVar[bool] = True
     slow: ClassVar[bool] = True
+
+    @property
+    def kinds(self) -> frozenset[str]:  # type: ignore[override]
+        """As `System`: what has a condition, which holds the settings."""
+        return frozenset(self.lab.conditions)
 
     def guidance(self, controls: Controls) -> GuidanceConfig:
         """Table 6's lr and fluency weight; the mean over the kinds of a composition."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -19,7 +18,17 @@ from benchmarks.baselines.words import MOST_WORDS, WordLM, draw, texts_of
 from dlm_core.control.compose import Controls
 
 BEAMS = 4
-KINDS = frozenset({"semantic", "pos", "tree", "span", "length"})
+
+
+class Learned(System):
+    """Base of what is trained on every kind that has a condition; gaps are AR infilling's."""
+
+    lab: Lab
+
+    @property
+    def kinds(self) -> frozenset[str]:  # type: ignore[override]
+        """As `System`."""
+        return frozenset(self.lab.conditions) - {"infill"}
 
 
 def told(lab: Lab, controls: Controls) -> tuple[Tuned, list[int]]:
@@ -30,11 +39,10 @@ def told(lab: Lab, controls: Controls) -> tuple[Tuned, list[int]]:
 
 
 @dataclass(frozen=True, eq=False)
-class FineTuned(System):
+class FineTuned(Learned):
     """Base of what writes with a model a kind."""
 
     lab: Lab
-    kinds: ClassVar[frozenset[str]] = KINDS
 
     def prepare(self, asked: Sequence[Controls]) -> None:
         """Fine-tune."""

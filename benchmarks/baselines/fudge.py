@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.baselines.base import System
 from benchmarks.baselines.discriminator import Future
-from benchmarks.baselines.ft import KINDS
+from benchmarks.baselines.ft import Learned
 from benchmarks.baselines.lab import Lab
 from benchmarks.baselines.words import NextWord, draw, texts_of
 from dlm_core.control.compose import Controls
@@ -49,11 +48,10 @@ def reweighted(
 
 
 @dataclass(frozen=True, eq=False)
-class Fudge(System):
+class Fudge(Learned):
     """A discriminator a control, their log-probabilities summed."""
 
     lab: Lab
-    kinds: ClassVar[frozenset[str]] = KINDS
     composes: ClassVar[bool] = True
 
     def prepare(self, asked: Sequence[Controls]) -> None:

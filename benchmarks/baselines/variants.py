@@ -11,6 +11,8 @@ from benchmarks.baselines.lab import Lab
 from dlm_core.config import SamplingConfig
 
 STEPS = (5, 10, 20, 50, 200)
+ONE_DRAFT = "dlm, 1 draft"
+"""Draws once, as every other system does."""
 TEMPERATURES = (0.5, 0.7, 1.0, 1.3, 1.6)
 
 
@@ -29,6 +31,7 @@ def _at(sampling: SamplingConfig) -> Callable[[Lab], Ours]:
 
 
 SYSTEMS = {
+    ONE_DRAFT: _at(SamplingConfig(drafts=1, corrections=0)),
     **{by_steps(n): _at(SamplingConfig(steps=n)) for n in STEPS},
     **{by_temperature(t): _at(SamplingConfig(temperature=t)) for t in TEMPERATURES},
     **{by_temperature(t, "AR"): partial(AR, temperature=t) for t in TEMPERATURES},

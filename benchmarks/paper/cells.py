@@ -20,7 +20,7 @@ from benchmarks.baselines.lab import Lab
 from benchmarks.paper.budget import Budget
 from benchmarks.paper.metrics import metrics
 from benchmarks.paper.tasks import tasks
-from benchmarks.paper.tasks.base import Task
+from benchmarks.paper.tasks.base import Target, Task
 from dlm_core.errors import UsageError, did_you_mean
 from dlm_core.files import write_text
 
@@ -120,9 +120,7 @@ class Bench:
         system, budget = self.system(name), self.budget
         targets, count = task.targets(self.lab, budget.targets), budget.samples
         if system.slow:
-            some = min(budget.slow_targets, len(targets))
-            targets = [targets[k * len(targets) // some] for k in range(some)]
-            count = budget.slow_samples
+            targets, count = targets[: budget.slow_targets], budget.slow_samples
         if not all(system.does(target.controls) for target in targets):
             return None
         settings = {
@@ -132,6 +130,8 @@ class Bench:
         }  # fmt: skip
         path = self.out / "cells" / f"{task.name}.{_slug(name)}.json"
         if (kept := _read(path)) is not None and kept.settings == settings:
+            if self._measure(kept, targets):  # a metric came since
+                _write(path, kept)
             return kept
         system.prepare([t.controls for t in targets])
         began = time.perf_counter()
@@ -139,13 +139,21 @@ class Bench:
         groups = system.generate_all(asks)
         seconds = time.perf_counter() - began
         scores = task.judge(targets, groups)
-        for metric, measure in metrics().items():
-            if (measured := measure(self.lab, targets, groups)) is not None:
-                scores[metric] = measured
         cell = Cell(name, task.name, settings["targets"], groups, scores, seconds, settings)
+        self._measure(cell, targets)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(asdict(cell), ensure_ascii=False, indent=1) + "\n")
+        _write(path, cell)
         return cell
+
+    def _measure(self, cell: Cell, targets: Sequence[Target]) -> bool:
+        """Add the metrics that the cell lacks; whether there were any."""
+        found = {
+            name: measure(self.lab, targets, cell.texts)
+            for name, measure in metrics().items()
+            if name not in cell.scores
+        }
+        cell.scores.update({name: scores for name, scores in found.items() if scores is not None})
+        return any(scores is not None for scores in found.values())
 
 
 def _read(path: Path) -> Cell | None:
@@ -154,6 +162,10 @@ def _read(path: Path) -> Cell | None:
         return Cell(**json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _write(path: Path, cell: Cell) -> None:
+    write_text(path, json.dumps(asdict(cell), ensure_ascii=False, indent=1) + "\n")
 
 
 def _slug(name: str) -> str:

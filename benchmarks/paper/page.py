@@ -14,10 +14,9 @@ import re
 import shutil
 from pathlib import Path
 
+from benchmarks.marks import filled
 from benchmarks.paper.tables import tables
 from benchmarks.paper.tables.base import Data, Table
-
-MARK = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def section(table: Table, data: Data, picture: str = "") -> str:
@@ -37,20 +36,18 @@ def section(table: Table, data: Data, picture: str = "") -> str:
 
 def rewrite(page: str, out: Path, beside: Path) -> str:
     """The page with the tables of which `out` holds JSON."""
-    known = tables()
-
-    def fresh(match: re.Match[str]) -> str:
-        file = out / f"table-{match[2]}.json"
-        if match[2] not in known or not file.is_file():
-            return match[0]
-        picture, shown = out / f"table-{match[2]}.png", beside / f"results-{match[2]}.png"
+    known, blocks = tables(), {}
+    for name in re.findall(r"<!-- table (\S+) -->", page):
+        file = out / f"table-{name}.json"
+        if name not in known or not file.is_file():
+            continue
+        picture, shown = out / f"table-{name}.png", beside / f"results-{name}.png"
         if picture.is_file():
             shutil.copyfile(picture, shown)
-        name = shown.name if shown.is_file() else ""
         data = json.loads(file.read_text("utf-8"))
-        return f"{match[1]}{section(known[match[2]], data, name)}\n{match[3]}"
-
-    return MARK.sub(fresh, page)
+        drawn = shown.name if shown.is_file() else ""
+        blocks[f"table {name}"] = section(known[name], data, drawn)
+    return filled(page, blocks)
 
 
 def main() -> None:

@@ -10,10 +10,9 @@ from collections.abc import Callable, Collection, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from dlm_core.corpora.example import spaced
 from dlm_core.evaluation.figures import Figure, Units
 from dlm_core.evaluation.judging import Judged
-from dlm_core.evaluation.overlap import longest_runs
+from dlm_core.evaluation.overlap import copied, longest_runs
 from dlm_core.evaluation.variety import distinct_n, distinct_share, self_bleu_scores
 
 if TYPE_CHECKING:
@@ -138,8 +137,7 @@ def words(tokens: Sequence[str], units: Units) -> list[Figure]:
 
 def novelty(tokens: Sequence[str], units: Units, corpus: Collection[str]) -> list[Figure]:
     """Whole copies of training texts; words of the longest run copied from one."""
-    known = {spaced(text) for text in corpus}
-    copies = [float(spaced(text) in known) for text in tokens]
+    copies = [float(whole) for whole in copied(tokens, corpus)]
     runs = [float(n) for n in longest_runs(tokens, corpus)]
     return [
         units.figure("copied", "%", copies),

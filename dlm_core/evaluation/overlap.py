@@ -8,21 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlm_core.corpora.example import spaced
-from dlm_core.evaluation.variety import need_texts
 
 _Ints = NDArray[np.int64]
 
 
-def verbatim_share(texts: Sequence[str], corpus_texts: Collection[str]) -> float:
-    """Share (0..1) of texts that stand word for word in the corpus as a whole text."""
-    need_texts(texts)
+def copied(texts: Sequence[str], corpus_texts: Collection[str]) -> list[bool]:
+    """Of each text whether it stands word for word in the corpus as a whole text."""
     known = {spaced(t) for t in corpus_texts}
-    return sum(spaced(t) in known for t in texts) / len(texts)
-
-
-def novelty(texts: Sequence[str], corpus_texts: Collection[str]) -> float:
-    """Share (0..1) of texts that do not stand in the corpus: 1 - `verbatim_share`."""
-    return 1 - verbatim_share(texts, corpus_texts)
+    return [spaced(t) in known for t in texts]
 
 
 def longest_runs(texts: Sequence[str], corpus_texts: Collection[str]) -> list[int]:

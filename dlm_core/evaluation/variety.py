@@ -17,7 +17,8 @@ Ngram = tuple[str, ...]
 
 def distinct_share(texts: Sequence[str]) -> float:
     """Share (0..1) of different texts: 1 when no text is repeated."""
-    need_texts(texts)
+    if not texts:
+        raise ValueError("no texts to measure")
     return len({spaced(t) for t in texts}) / len(texts)
 
 
@@ -35,13 +36,6 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
     if not grams:
         raise ValueError(f"no text has {n} words")
     return len(set(grams)) / len(grams)
-
-
-def unk_share(texts: Sequence[str], unk: str = "UNK") -> float:
-    """Share (0..1) of the words that are `unk`; 0 if the texts have no words."""
-    need_texts(texts)
-    words = Counter(word for text in texts for word in text.split())
-    return words[unk] / max(1, words.total())
 
 
 def self_bleu_scores(texts: Sequence[str], order: int = 4) -> list[float]:
@@ -100,12 +94,6 @@ def self_bleu(texts: Sequence[str], order: int = 4) -> float:
     It grows with the number of texts: compare only sets of the same size.
     """
     return sum(self_bleu_scores(texts, order)) / len(texts)
-
-
-def need_texts(texts: Sequence[str]) -> None:
-    """ValueError for an empty set."""
-    if not texts:
-        raise ValueError("no texts to measure")
 
 
 def _ngrams(words: Sequence[str], n: int) -> list[Ngram]:

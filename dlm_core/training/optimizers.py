@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from dlm_core.config import TrainConfig
-from dlm_core.diffusion.model import DiffusionLM
 
 
-def make_optimizers(model: DiffusionLM, config: TrainConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """AdamW, or Muon on the matrices of the blocks beside AdamW on the rest."""
     blocks: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []

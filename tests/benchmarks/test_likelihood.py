@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import math
@@ -14,9 +15,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.paper.likelihood.bound import Denoise, bound, even_times
+from benchmarks.paper.likelihood.bound import Denoise, bound, even_times, seen
 from benchmarks.paper.likelihood.model import LikelihoodModel
 from benchmarks.paper.likelihood.schedule import LearnedSchedule, Level
+from benchmarks.paper.likelihood.training import train
+from dlm_core.config import TrainConfig
+from dlm_core.training.data import LengthBatches, collate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,9 +96,10 @@ def tiny(**changes: bool) -> LikelihoodModel:
     return LikelihoodModel(torch.arange(6) + 1, lengths, 16, 1, 2, **changes).eval()
 
 
-def test_a_schedule_rises_between_its_ends_with_the_slope_it_tells() -> None:
+@pytest.mark.parametrize("middle", [None, -1.3])
+def test_a_schedule_rises_between_its_ends_with_the_slope_it_tells(middle: float | None) -> None:
     torch.manual_seed(3)
-    schedule = LearnedSchedule(-5.0, 7.5).double()
+    schedule = LearnedSchedule(-5.0, 7.5, middle).double()
     with torch.no_grad():
         schedule.outer.normal_()
     t = torch.linspace(0, 1, 101, dtype=torch.float64, requires_grad=True)
@@ -106,6 +111,36 @@ def test_a_schedule_rises_between_its_ends_with_the_slope_it_tells() -> None:
     torch.testing.assert_close(level.slope, slope)
     torch.testing.assert_close(level.alpha**2 + level.sigma**2, torch.ones_like(t))
     torch.testing.assert_close(level.alpha**2 / level.sigma**2, level.snr)
+
+
+def test_a_schedule_begins_with_its_times_around_the_middle() -> None:
+    torch.manual_seed(0)
+    gamma = LearnedSchedule(-6.0, 8.0, middle=-1.0, spread=0.5)(torch.linspace(0, 1, 2001)).gamma
+    inside = ((gamma > -1 - 0.5 * math.log(3)) & (gamma < -1 + 0.5 * math.log(3))).float().mean()
+    assert float(inside) == pytest.approx(0.5, abs=0.03)  # quartiles of a logistic distribution
+
+
+def test_training_gives_the_schedule_the_gradient_of_the_variance() -> None:
+    """One step of `train` against autograd through the net: App. H, by another way."""
+    model = tiny()
+    ids = [[1, 2, 3], [3, 4, 5], [2, 2, 4]]
+    config = TrainConfig(max_steps=1, warmup_steps=0, batch_tokens=100, precision="fp32", seed=3)
+    hooked: list[Tensor] = []
+    other = copy.deepcopy(model)
+    for parameter in model.schedule.parameters():
+        parameter.register_hook(lambda gradient: hooked.append(gradient.clone()))
+    train(model, ids, 0, config)
+    draws = torch.Generator().manual_seed(3)
+    tokens, lengths = collate(LengthBatches(ids, 100, 3)[0], 0)
+    level = other.schedule(even_times(3, draws))
+    surprise = seen(other, level, tokens, lengths, 6, draws).surprise / lengths
+    spread = (level.weight * surprise).square().mean()
+    expected = torch.autograd.grad(spread, list(other.schedule.parameters()))
+    for gradient in expected:
+        assert any(
+            gradient.shape == found.shape and torch.allclose(gradient, found, rtol=1e-3, atol=1e-6)
+            for found in hooked
+        )
 
 
 def test_a_learned_schedule_makes_the_bound_vary_less_and_leaves_its_mean() -> None:
@@ -159,11 +194,13 @@ def test_the_commands_train_and_measure(tmp_path: Path) -> None:
         found: dict[str, dict[str, float]] = json.loads(done.stdout)
         return found
 
-    run(
+    told = run(
         "train", "--corpus", corpus, "--out", tmp_path / "out", "--steps", 120, "--hidden", 32,
         "--layers", 1, "--batch-tokens", 100, "--lr", 3e-3,
     )  # fmt: skip
-    found = run("bound", tmp_path / "out", "--valid", corpus, "--draws", 4)["diffusion"]
+    assert told["parameters"] > 10_000
+    figures = run("bound", tmp_path / "out", "--valid", corpus, "--draws", 4)["diffusion"]
+    found = {name: figure["value"] for name, figure in figures.items()}  # type: ignore[index]
     parts = sum(found[k] for k in ("length", "prior", "reconstruction", "diffusion"))
     assert found["bound"] == pytest.approx(parts)
     # six words and END a text: two texts take log 2 nats; words drawn alone, their entropy

@@ -27,7 +27,7 @@ from benchmarks.paper.cells import Bench, Cell
 from benchmarks.paper.intervals import difference, mean
 from benchmarks.paper.metrics import overlap
 from benchmarks.paper.page import rewrite
-from benchmarks.paper.tables import tables
+from benchmarks.paper.tables import tables, timing
 from benchmarks.paper.tables.base import against_best
 from benchmarks.paper.tables.control import ControlTable
 from benchmarks.paper.tables.table5 import Table5
@@ -116,6 +116,20 @@ def test_a_finished_cell_is_read_and_another_setting_makes_it_anew(bench: Bench)
     bench.seed = 1
     other = bench.cell("dlm", bench.tasks["toy"])
     assert other is not None and other.scores["exact"] == [[0.0, 1.0, 0.0, 1.0]] * 6
+
+
+def test_targets_are_drawn_nested_and_those_looked_at_are_never_asked(bench: Bench) -> None:
+    length = bench.tasks["length"]
+    whole = length.all_targets(bench.lab)
+    every = length.targets(bench.lab, 200)
+    assert len(every) == len({t.place for t in every}) == 31 - 10
+    assert not {t.place for t in every} & {0, 3, 6, 9, 12, 15, 18, 21, 24, 27}
+    assert all(t.controls == whole[t.place].controls for t in every)
+    assert every != sorted(every, key=lambda t: t.place)
+    for limit in (1, 4, 10, 20):
+        assert length.targets(bench.lab, limit) == every[:limit]
+    toy = bench.tasks["toy"]  # nobody looked at these
+    assert {t.place for t in toy.targets(bench.lab, 200)} == set(range(6))
 
 
 def test_a_system_of_minutes_is_asked_less_of_the_same_targets(bench: Bench) -> None:
@@ -252,6 +266,31 @@ def test_table_5_has_the_bleu_of_sacrebleu_and_cider(bench: Bench, monkeypatch) 
     shown = Table5().markdown({"rows": {"dlm": row}})
     assert "| CIDEr ↑ |" in shown and "| 375.0 [" in shown
     assert len({line.count("|") for line in shown.splitlines()}) == 1
+
+
+def test_times_are_ratios_to_one_text_of_one_batch(bench: Bench, monkeypatch) -> None:
+    """By a clock that goes on by 0.01 s a word and 1 s a batch, twice with a fact."""
+    monkeypatch.setattr(timing, "BATCHES", (1, 16))
+    monkeypatch.setattr(timing, "WORDS", (20, 40))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    clock, asked = [0.0], []
+
+    def generate(model: Model, controls: Controls, n: int, seed: int, **more: object) -> None:
+        kinds = [term.spec.kind for term in controls]
+        words, size = controls.terms[-1].spec.words, more["batch_size"]  # type: ignore[attr-defined]
+        asked.append((kinds, words, size))
+        clock[0] += (n * words / 100 + math.ceil(n / size)) * len(kinds)  # type: ignore[operator]
+
+    monkeypatch.setattr(timing, "generate", generate)
+    bench.tasks["semantic"] = bench.tasks["toy"]
+    table = timing.Time()
+    data = json.loads(json.dumps(table.make(bench)))
+    assert len(asked) == len({repr(a) for a in asked}), "nothing is timed twice"
+    unit = 20 / 100 + 1 / 16
+    rows = [line.strip("| ").split(" | ") for line in table.markdown(data).splitlines()[2:4]]
+    expected = [1.2 / unit, 1, 1, (0.4 + 1 / 16) / unit]
+    assert [float(x) for x in rows[0][1:]] == [pytest.approx(x, rel=0.05) for x in expected]
+    assert [float(x) for x in rows[1][1:]] == [pytest.approx(2 * x, rel=0.05) for x in expected]
 
 
 @pytest.mark.parametrize("tags", ["PROPN ... PUNCT", "PROPN * PUNCT"])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sacrebleu
+from numpy import mean
+from scipy.stats import bootstrap
 
 ITALIAN, PUB = "The Mill serves Italian food.", "The Mill is a cheap pub."
 
@@ -86,6 +90,36 @@ def test_two_systems_are_compared_and_other_targets_refused(run_cli, tmp_path: P
     other = rows(tmp_path / "other.jsonl", *[PUB] * 4, controls=("length:7",))
     run = run_cli("evaluate", first, "--against", other)
     assert run.code == 2 and "different targets" in run.err and "'length:6' for one" in run.err
+
+
+def test_paired_differences_are_scipys_of_the_targets(run_cli, tmp_path: Path) -> None:
+    rng, targets, asked = random.Random(0), range(4, 24), {}
+    for name in ("first", "second"):
+        lines, asked[name] = [], {}
+        for n in rng.sample(targets, len(targets)):  # each file has an order of its own
+            sizes = [n + rng.choice((0, 0, rng.randrange(1, 99))) for _ in range(3)]
+            asked[name][n] = sizes
+            for k, size in enumerate(sizes):
+                row = {"text": " ".join(["pub"] * size), "controls": [f"length:{n}"], "seed": k}
+                lines.append(json.dumps(row))
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    files = tmp_path / "first.jsonl", "--against", tmp_path / "second.jsonl"
+    assert run_cli("evaluate", *files, "-o", tmp_path / "both.json").code == 0
+    found = json.loads((tmp_path / "both.json").read_text())["differences"]
+    order = list(asked["first"])
+    for figure, scale, measure in (
+        ("words", 1, lambda n, sizes: mean(sizes)),
+        ("control", 100, lambda n, sizes: mean([size == n for size in sizes])),
+    ):
+        ours, theirs = ([measure(n, asked[name][n]) for n in order] for name in asked)
+        plain = bootstrap(
+            (ours, theirs), lambda a, b, axis=-1: a.mean(axis) - b.mean(axis), paired=True,
+            n_resamples=9999, rng=np.random.default_rng(0),
+        ).confidence_interval  # fmt: skip
+        assert found[figure]["value"] == pytest.approx(scale * (mean(ours) - mean(theirs)))
+        step = scale / 60  # many resamples are alike: which of two neighbours is a matter of ties
+        assert found[figure]["low"] == pytest.approx(scale * plain.low, abs=1.01 * step)
+        assert found[figure]["high"] == pytest.approx(scale * plain.high, abs=1.01 * step)
 
 
 def test_limits_end_with_1_and_an_unknown_figure_with_2(run_cli, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlm_core.evaluation.overlap import longest_runs, novelty
+from dlm_core.evaluation.overlap import copied, longest_runs
 
 TEXTS = st.lists(st.lists(st.sampled_from("abc"), max_size=9).map(" ".join), max_size=4)
 
@@ -25,4 +25,9 @@ def test_the_longest_run_is_that_of_brute_force(texts: list[str], corpus: list[s
 def test_a_run_ends_with_its_text() -> None:
     assert longest_runs(["b c a"], ["a b c", "a b"]) == [2]
     assert longest_runs(["x y"], []) == [0]
-    assert novelty(["a b", "b"], ["a  b"]) == 0.5
+
+
+def test_a_copy_is_a_whole_text_however_spaced() -> None:
+    corpus = ["a b", "a  b c ", "x d"]
+    assert copied(["a b", "a b c", "a", "d"], corpus) == [True, True, False, False]
+    assert copied(["a"], []) == [False]

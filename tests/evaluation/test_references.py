@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import re
 import subprocess
 import sys
 import warnings
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy
 import pytest
+import torch
 
 from dlm_core.errors import MissingError
 from dlm_core.evaluation import references
 from dlm_core.evaluation.figures import Units
+from dlm_core.evaluation.teacher import Teacher
+from dlm_core.vocab import Vocab
 
 WORDS = [
     "The",
@@ -141,6 +147,71 @@ def test_bertscore_is_that_of_bert_scores_command(
     assert figure.rows is not None
     assert figure.rows[:, 0].tolist() == pytest.approx(list(map(float, found)), abs=1e-5)
     assert "layer 1" in signature
+
+
+@pytest.mark.skipif(not os.environ.get("DLM_ENCODER"), reason="DLM_ENCODER names no encoder")
+def test_bertscore_is_greedy_matching_of_the_encoders_last_vectors() -> None:
+    """Zhang et al. 2020, eq. 1, of vectors that transformers gives, text by text.
+
+    As in the package [CLS] and [SEP] may be a word's match, and have no weight of their own.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = Path(os.environ["DLM_ENCODER"])
+    tokenizer, net = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+    @torch.no_grad()
+    def vectors(text: str) -> torch.Tensor:
+        states = net(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
+        return torch.nn.functional.normalize(states, dim=-1)
+
+    texts = ["The Mill is a cheap pub .", "Aromi serves French food .", "The Mill is a cheap pub ."]
+    gold = ["The Mill is an inexpensive pub .", "The Mill is a cheap pub .", texts[0]]
+    expected = []
+    for text, reference in zip(texts, gold, strict=True):
+        alike = vectors(text) @ vectors(reference).T
+        precision, recall = alike.amax(1)[1:-1].mean(), alike.amax(0)[1:-1].mean()
+        expected.append(float(2 * precision * recall / (precision + recall)))
+    units = Units.of(["a", "b", "c"])
+    figure, _ = references.bertscore(texts, [[g] for g in gold], units, folder, None)
+    assert figure.rows is not None
+    paraphrase, other, same = figure.rows[:, 0]
+    assert [paraphrase, other, same] == pytest.approx(expected, abs=1e-4)
+    assert other < paraphrase < same == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.skipif(
+    find_spec("mauve") is None, reason="mauve-text, under GPL-3.0, is not installed"
+)
+@pytest.mark.filterwarnings("ignore")
+def test_mauve_is_that_of_its_package_on_hidden_states(tiny_vocab: Vocab) -> None:
+    import mauve
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=len(tiny_vocab), n_positions=32, n_embd=16, n_layer=1, n_head=2)
+    teacher = Teacher(GPT2LMHeadModel(config).eval(), tiny_vocab, "0")
+
+    def some(words: str, seed: int) -> list[str]:
+        rng = random.Random(seed)
+        return [" ".join(rng.choices(words.split(), k=rng.randint(2, 9))) for _ in range(60)]
+
+    @torch.no_grad()
+    def last(text: str) -> list[float]:
+        ids = torch.tensor([[tiny_vocab.start, *tiny_vocab.encode(text)]])
+        states = teacher.model(ids, output_hidden_states=True).hidden_states
+        return states[-1][0, -1].tolist()
+
+    one, two, other = some("The Mill is a", 0), some("The Mill is a", 1), some("King area food", 2)
+    found = {}
+    for name, texts in (("like", two), ("unlike", other)):
+        figure, signature = references.mauve(one, [[text] for text in texts], teacher)
+        sides = [numpy.array([last(text) for text in side]) for side in (one, texts)]
+        plain = mauve.compute_mauve(p_features=sides[0], q_features=sides[1], verbose=False)
+        assert figure.value == pytest.approx(float(plain.mauve), abs=1e-6)
+        assert "mauve-text" in signature
+        found[name] = figure.value
+    assert found["unlike"] < 0.5 * found["like"]
 
 
 def test_a_missing_package_is_named_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,11 @@ import pytest
 from sacrebleu.metrics.bleu import BLEU
 
 from dlm_core.evaluation.markdown import table
-from dlm_core.evaluation.overlap import novelty, verbatim_share
 from dlm_core.evaluation.variety import (
     distinct_n,
     distinct_share,
     self_bleu,
     self_bleu_scores,
-    unk_share,
 )
 
 
@@ -37,25 +35,10 @@ def test_distinct_n_by_hand() -> None:
     assert distinct_n(["a b", "c d"], 2) == 1  # no "b c" between the texts
 
 
-def test_verbatim_and_novelty() -> None:
-    texts, corpus = ["a b", "a b c", "a", "d"], ["a b", "a  b c ", "x d"]
-    assert verbatim_share(texts, corpus) == 1 / 2
-    assert novelty(texts, corpus) == 1 / 2
-    assert verbatim_share(texts, []) == 0
-
-
-def test_unk_share() -> None:
-    assert unk_share(["a UNK b", "UNKNOWN"]) == 1 / 4
-    assert unk_share(["a <unk>"], unk="<unk>") == 1 / 2
-    assert unk_share([""]) == 0
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: distinct_share([]), "no texts"),
-        (lambda: verbatim_share([], ["a"]), "no texts"),
-        (lambda: unk_share([]), "no texts"),
         (lambda: distinct_n(["a"], 2), "no text has 2 words"),
         (lambda: distinct_n(["a"], 0), "n is 0"),
         (lambda: self_bleu(["a"]), "at least 2"),

@@ -6,6 +6,7 @@ only how much an estimate of it varies, and is learned to make that little (thei
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -35,19 +36,34 @@ class Level(NamedTuple):
         """alpha^2 / sigma^2."""
         return torch.exp(-self.gamma)
 
+    @property
+    def weight(self) -> Tensor:
+        """Of the squared error in the bound: gamma'(t) SNR(t) / 2."""
+        return self.slope * self.snr / 2
+
 
 class LearnedSchedule(nn.Module):
     """A monotone network (Kingma et al. 2021, App. H) between two ends.
 
     Args:
         first, last: gamma at t = 0 and t = 1.
+        middle: at the start times fall as a logistic distribution around this gamma, of width
+            `spread`: half of a line's times would be spent where words are plain or lost.
+            Evenly, if None.
         width: hidden units.
     """
 
-    def __init__(self, first: float, last: float, width: int = 64) -> None:
+    def __init__(
+        self,
+        first: float,
+        last: float,
+        middle: float | None = None,
+        spread: float = 0.8,
+        width: int = 64,
+    ) -> None:
         super().__init__()
-        self.first, self.last = first, last
-        # weights are kept positive by softplus; at the start gamma is nearly a line
+        self.first, self.last, self.middle, self.spread = first, last, middle, spread
+        # weights are kept positive by softplus; at the start u is nearly a line
         self.line = nn.Parameter(torch.zeros(()))
         self.inner = nn.Parameter(torch.randn(width))
         self.bias = nn.Parameter(torch.randn(width) * 3)
@@ -58,8 +74,19 @@ class LearnedSchedule(nn.Module):
         ends = torch.tensor([0.0, 1.0], dtype=t.dtype, device=t.device)
         raw, slope = self._raw(torch.cat([t, ends]))
         low, high = raw[-2], raw[-1]
-        scale = (self.last - self.first) / (high - low)
-        return Level(self.first + scale * (raw[:-2] - low), scale * slope[:-2])
+        return self.placed((raw[:-2] - low) / (high - low), slope[:-2] / (high - low))
+
+    def placed(self, u: Tensor, du: Tensor) -> Level:
+        """The level at a share u of the way, and its slope; of u = t, where learning begins."""
+        if self.middle is None:
+            scale = self.last - self.first
+            return Level(self.first + scale * u, scale * du)
+        a, b = (
+            1 / (1 + math.exp((self.middle - end) / self.spread)) for end in (self.first, self.last)
+        )
+        q = a + (b - a) * u
+        gamma = self.middle + self.spread * torch.logit(q)
+        return Level(gamma, self.spread * (b - a) / (q * (1 - q)) * du)
 
     def _raw(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """A rising function of t, and its derivative."""

@@ -1,5 +1,6 @@
 """What is measured of texts beside success, a file each: a module that has `METRICS`.
 
+`JOINS = ("2",)` in it makes them columns of these tables; the JSON of cells holds every metric.
 A metric is `(lab, targets, groups) -> numbers of each target`; None where it cannot be measured
 here (a package or an encoder is missing).
 """
@@ -7,10 +8,9 @@ here (a package or an encoder is missing).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from pkgutil import iter_modules
 
 from benchmarks.baselines.lab import Lab
+from benchmarks.found import modules
 from benchmarks.paper.tasks.base import Target
 
 Metric = Callable[[Lab, Sequence[Target], Sequence[Sequence[str]]], list[list[float]] | None]
@@ -19,6 +19,6 @@ Metric = Callable[[Lab, Sequence[Target], Sequence[Sequence[str]]], list[list[fl
 def metrics() -> dict[str, Metric]:
     """Every metric by name."""
     found: dict[str, Metric] = {}
-    for module in iter_modules(__path__):
-        found.update(getattr(import_module(f"{__name__}.{module.name}"), "METRICS", {}))
+    for module in modules(__name__):
+        found.update(getattr(module, "METRICS", {}))
     return found

@@ -8,8 +8,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar
 
+from benchmarks.found import joining
 from benchmarks.paper.cells import Bench, Cell
 from benchmarks.paper.intervals import difference, mean
+from benchmarks.paper.metrics import metrics
 
 Data = dict[str, Any]
 OURS = "dlm"
@@ -22,11 +24,24 @@ class Table(ABC):
         name: on the command line and in file names.
         title: above the table.
         note: below it: what a reader must know to read it.
+        systems, tasks: its rows and columns, if it has such; files that join it bring more.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     note: ClassVar[str] = ""
+    systems: ClassVar[tuple[str, ...]] = ()
+    tasks: ClassVar[tuple[str, ...]] = ()
+
+    def all_systems(self) -> list[str]:
+        """Its own, and those of files that join it."""
+        joined = joining("benchmarks.baselines", self.name)
+        return [*self.systems, *(name for module in joined for name in module.SYSTEMS)]
+
+    def all_tasks(self) -> list[str]:
+        """Its own, and those of files that join it."""
+        joined = joining("benchmarks.paper.tasks", self.name)
+        return [*self.tasks, *(task.name for module in joined for task in module.TASKS)]
 
     @abstractmethod
     def make(self, bench: Bench) -> Data:
@@ -43,9 +58,11 @@ class Table(ABC):
 
 def figures(cell: Cell, measures: Sequence[str]) -> Data:
     """Measures of a cell with their intervals, and the seconds a text took."""
-    shares = {m for m in measures if m not in ("lm", "self_bleu4")}
+    numbers = metrics()  # what tasks measure are shares
     out: Data = {
-        m: mean(list(cell.means(m).values()), m in shares) for m in measures if m in cell.scores
+        m: mean(list(cell.means(m).values()), m not in numbers)
+        for m in measures
+        if m in cell.scores
     }
     texts = sum(map(len, cell.texts))
     return out | {"texts": texts, "seconds_a_text": cell.seconds / texts}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+from benchmarks.found import joining
 from benchmarks.paper.cells import Bench
 from benchmarks.paper.tables.base import (
     OURS,
@@ -18,37 +19,41 @@ from benchmarks.paper.tables.base import (
     plain,
 )
 
+SHOWN = {"lm": "lm ↓"}
+"""Metrics behind the measures of a task, and their titles."""
 BESIDE = ("lm", "distinct2", "self_bleu4")
+"""Those that the JSON holds."""
 
 
 class ControlTable(Table):
     """A row a system; of each task its measures and the lm-score.
 
     Attributes:
-        systems, tasks: in the order of the table.
         paper: what the paper reports, by system and task: measures in percent, then lm.
         every: all measures of a task are shown, not the first alone.
     """
 
-    systems: ClassVar[tuple[str, ...]]
-    tasks: ClassVar[tuple[str, ...]]
     paper: ClassVar[dict[str, dict[str, tuple[float, ...]]]] = {}
     every: ClassVar[bool] = False
 
     def make(self, bench: Bench) -> Data:
         """As `Table`."""
-        cells = bench.cells(self.systems, self.tasks)
-        shown = [t for t in self.tasks if any(task == t for task, _ in cells)]
+        systems, tasks = self.all_systems(), self.all_tasks()
+        cells = bench.cells(systems, tasks)
+        shown = [t for t in tasks if any(task == t for task, _ in cells)]
         measures = {t: bench.tasks[t].measures for t in shown}
+        joined = joining("benchmarks.paper.metrics", self.name)
+        beside = [*SHOWN, *(metric for module in joined for metric in module.METRICS)]
         rows = {
             name: {
-                t: figures(cells[t, name], [*measures[t], *BESIDE])
+                t: figures(cells[t, name], [*measures[t], *dict.fromkeys([*BESIDE, *beside])])
                 for t in shown
                 if (t, name) in cells
             }
-            for name in self.systems
+            for name in systems
         }
         return {
+            "beside": beside,
             "tasks": {t: {"title": bench.tasks[t].title, "measures": measures[t]} for t in shown},
             "rows": {name: row for name, row in rows.items() if row},
             "paired": {
@@ -62,14 +67,14 @@ class ControlTable(Table):
 
     def markdown(self, data: Data) -> str:
         """As `Table`."""
-        tasks = data["tasks"]
+        tasks, beside = data["tasks"], data.get("beside", SHOWN)
         head = [""]
         for task in tasks.values():
             titles = [task["measures"][m] for m in self._shown(task["measures"])]
             head += [
                 f"{task['title']}: {titles[0]} ↑",
                 *(f"{title} ↑" for title in titles[1:]),
-                "lm ↓",
+                *(SHOWN.get(metric, metric) for metric in beside),
             ]
         rows = [head]
         for name, row in data["rows"].items():
@@ -77,12 +82,12 @@ class ControlTable(Table):
             for t, task in tasks.items():
                 found = row.get(t, {})
                 cells += [percent(found.get(m)) for m in self._shown(task["measures"])]
-                cells += [plain(found.get("lm"))]
+                cells += [plain(found.get(metric)) for metric in beside]
             rows.append(cells)
         for name, reported in self.paper.items():
             cells = [f"*paper: {name}*"]
             for t, task in tasks.items():
-                width = len(self._shown(task["measures"])) + 1
+                width = len(self._shown(task["measures"])) + len(beside)
                 values = reported.get(t, ())
                 cells += [f"*{v:g}*" for v in values] + ["–"] * (width - len(values))
             rows.append(cells)

@@ -18,9 +18,10 @@ class Samples(Table):
 
     def make(self, bench: Bench) -> Data:
         """As `Table`."""
-        cells = bench.cells(Table2.systems, Table2.tasks)
+        tasks = Table2().all_tasks()
+        cells = bench.cells(Table2().all_systems(), tasks)
         found: Data = {}
-        for task in Table2.tasks:
+        for task in tasks:
             own = {s: c for (t, s), c in cells.items() if t == task}
             if not own:
                 continue

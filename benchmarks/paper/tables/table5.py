@@ -38,7 +38,7 @@ class Table5(Table):
 
     def make(self, bench: Bench) -> Data:
         """As `Table`."""
-        cells = bench.cells(self.systems, ["infill"])
+        cells = bench.cells(self.all_systems(), ["infill"])
         task = bench.tasks["infill"]
         every = {t.name: t for t in task.targets(bench.lab, bench.budget.targets)}
         rows: Data = {}

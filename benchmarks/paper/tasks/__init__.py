@@ -1,18 +1,19 @@
-"""The tasks, a file each: a module that has `TASKS`, and `CONDITION` if a baseline can learn it."""
+"""The tasks, a file each: a module that has `TASKS`, and `CONDITION` if a baseline can learn it.
+
+`JOINS = ("2",)` in it makes them columns of these tables.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 from benchmarks.baselines.base import Condition
+from benchmarks.found import modules
 from benchmarks.paper.tasks.base import Task
 
 
 def _found(name: str) -> list[Any]:
-    modules = (import_module(f"{__name__}.{m.name}") for m in iter_modules(__path__))
-    return [getattr(module, name) for module in modules if hasattr(module, name)]
+    return [getattr(module, name) for module in modules(__name__) if hasattr(module, name)]
 
 
 def tasks() -> dict[str, Task]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -16,6 +17,10 @@ FRAME = {"START", "END", "\n"}
 """What the released targets hold beside words."""
 Scores = dict[str, list[list[float]]]
 """Measure -> target -> text."""
+LOOKED_AT = 10
+"""Targets, evenly spaced, that were looked at while the baselines' settings were chosen."""
+DRAW = 20260713
+"""Seed of the order in which targets are asked, whatever the seed of the texts."""
 
 
 class Target(NamedTuple):
@@ -38,11 +43,14 @@ class Task(ABC):
         name: in commands and files.
         title: in tables.
         measures: name -> title of what `judge` gives, the first being what the paper reports.
+        looked_at: how many targets, evenly spaced, are never asked, since settings were chosen on
+            them.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     measures: ClassVar[dict[str, str]]
+    looked_at: ClassVar[int] = 0
 
     @abstractmethod
     def all_targets(self, lab: Lab) -> list[Target]:
@@ -53,11 +61,12 @@ class Task(ABC):
         """Measures of the texts of each target, by the controls' own verdicts."""
 
     def targets(self, lab: Lab, limit: int) -> list[Target]:
-        """`limit` of them, evenly spaced: the released lists are sorted by kind."""
+        """`limit` of them at most, drawn by `DRAW`: fewer are the first of more."""
         every = self.all_targets(lab)
-        count = min(limit, len(every))
-        places = [k * len(every) // count for k in range(count)]
-        return [every[place]._replace(place=place) for place in places]
+        seen = {k * len(every) // self.looked_at for k in range(self.looked_at)}
+        places = [place for place in range(len(every)) if place not in seen]
+        random.Random(DRAW).shuffle(places)
+        return [every[place]._replace(place=place) for place in places[:limit]]
 
 
 def released(lab: Lab, name: str) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from benchmarks.baselines.base import Whole
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, each
+from benchmarks.paper.tasks.base import LOOKED_AT, Scores, Target, Task, each
 from dlm_controls import Infill
 from dlm_core.control.compose import ControlSpec, as_controls
 
@@ -39,6 +39,7 @@ class InfillTask(Task):
 
     name, title = "infill", "Infilling, E2E gaps"
     measures: ClassVar[dict[str, str]] = {"kept": "sides kept, number of words"}
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from benchmarks.baselines.base import Whole
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, each
+from benchmarks.paper.tasks.base import LOOKED_AT, Scores, Target, Task, each
 from dlm_controls import Length
 from dlm_core.control.compose import ControlSpec, as_controls
 
@@ -28,6 +28,7 @@ class LengthTask(Task):
 
     name, title = "length", "Length"
     measures: ClassVar[dict[str, str]] = {"near": "within 2 words", "exact": "exact length"}
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""

@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, each, fact, released, unframed
+from benchmarks.paper.tasks.base import (
+    LOOKED_AT,
+    Scores,
+    Target,
+    Task,
+    each,
+    fact,
+    released,
+    unframed,
+)
 from benchmarks.paper.tasks.semantic import said
 from dlm_controls import Avoid, Length, Pos
 from dlm_core.control.compose import Controls
@@ -49,6 +58,7 @@ class MixedTask(Task):
         "all": "all hold, the fact by its words",
         "satisfied": "all verdicts",
     }
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, each
+from benchmarks.paper.tasks.base import LOOKED_AT, Scores, Target, Task, each
 from dlm_controls import Pattern
 from dlm_core.control.compose import as_controls
 
@@ -30,6 +30,7 @@ class PatternTask(Task):
 
     name, title = "pattern", "Patterns"
     measures: ClassVar[dict[str, str]] = {"accepted": "accepted"}
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from benchmarks.baselines.base import Whole
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, each, released, unframed
+from benchmarks.paper.tasks.base import LOOKED_AT, Scores, Target, Task, each, released, unframed
 from dlm_controls import Pos
 from dlm_controls.pos.oracle import pos_tags
 from dlm_controls.pos.spec import UPOS
@@ -26,6 +26,7 @@ class PosTask(Task):
 
     name, title = "pos", "Parts-of-speech"
     measures: ClassVar[dict[str, str]] = {"words": "words with their tag", "satisfied": "all words"}
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from benchmarks.baselines.base import Whole
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, each, fact, released
+from benchmarks.paper.tasks.base import LOOKED_AT, Scores, Target, Task, each, fact, released
 from dlm_controls import Semantic
 from dlm_controls.semantic.reader import read_mentions
 from dlm_core.control.compose import ControlSpec, as_controls
@@ -29,6 +29,7 @@ class SemanticTask(Task):
         "value": "value's words",
         "satisfied": "fact, uncontradicted",
     }
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, each, fact, released, unframed
+from benchmarks.paper.tasks.base import (
+    LOOKED_AT,
+    Scores,
+    Target,
+    Task,
+    each,
+    fact,
+    released,
+    unframed,
+)
 from benchmarks.paper.tasks.pos import tagged
 from benchmarks.paper.tasks.semantic import said
 from dlm_controls import Pos
@@ -21,6 +30,7 @@ class SemanticPosTask(Task):
         "words": "POS ctrl",
         "satisfied": "both verdicts",
     }
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, each, fact, released, unframed
+from benchmarks.paper.tasks.base import (
+    LOOKED_AT,
+    Scores,
+    Target,
+    Task,
+    each,
+    fact,
+    released,
+    unframed,
+)
 from benchmarks.paper.tasks.semantic import said
 from benchmarks.paper.tasks.tree import bare, f1_scores, trees_of
 from dlm_controls.tree.bracketing import ParseTree
@@ -21,6 +30,7 @@ class SemanticTreeTask(Task):
         "f1": "syntax ctrl",
         "satisfied": "both verdicts",
     }
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from benchmarks.baselines.base import Whole
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, released, unframed
+from benchmarks.paper.tasks.base import LOOKED_AT, Scores, Target, Task, released, unframed
 from benchmarks.paper.tasks.tree import parsed, trees_of
 from dlm_controls import Span
 from dlm_controls.tree.bracketing import ParseTree
@@ -23,6 +23,7 @@ class SpanTask(Task):
 
     name, title = "span", "Syntax Spans"
     measures: ClassVar[dict[str, str]] = {"exact": "exact spans"}
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from benchmarks.baselines.base import Whole
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task, released, unframed
+from benchmarks.paper.tasks.base import LOOKED_AT, Scores, Target, Task, released, unframed
 from dlm_controls import Tree
 from dlm_controls.tree.bracketing import ANY, ROOTS, ParseTree, labelled_f1
 from dlm_controls.tree.oracle import parse_corpus, parse_words
@@ -50,6 +50,7 @@ class TreeTask(Task):
 
     name, title = "tree", "Syntax Tree"
     measures: ClassVar[dict[str, str]] = {"f1": "labelled F1", "exact": "exact trees"}
+    looked_at = LOOKED_AT
 
     def all_targets(self, lab: Lab) -> list[Target]:
         """As `Task`."""
