@@ -39,7 +39,7 @@ BUDGETS = {
         Budget(
             "quick", 10, 4, 4, 2, 400, 50, 1500, {"hidden": 128, "layers": 3},
             Training(
-                base_steps=500, layers=2, width=128, tune_steps=250, discriminator_steps=250,
+                base_steps=500, layers=2, width=128, tune_steps=600, discriminator_steps=250,
                 texts=6000, trees=1000, pplm_steps=10, relaxed_steps=100,
             ),
         ),
