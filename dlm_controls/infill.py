@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from dlm_controls.pattern.automaton import Automaton
 from dlm_controls.pattern.language import WordAutomaton, warn
 from dlm_controls.pattern.notation import Wildcard, Word
-from dlm_controls.spelling import ranks, split_text
+from dlm_controls.spelling import Spelling, ranks, split_text
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.control.state import State
+    from dlm_core.vocab import Vocab
 
 
 class Infill(WordAutomaton):
@@ -96,9 +97,12 @@ class Infill(WordAutomaton):
 
     def compile(self) -> Automaton:
         """Both sides and what may stand between; for infills that meet a pattern."""
-        gap = [Wildcard.ONE] * (self.words or 1) + [Wildcard.RUN] * (self.words is None)
         left, right = (map(Word, side.split()) for side in (self.left, self.right))
-        return Automaton.compile((*left, *gap, *right))
+        return Automaton.compile((*left, *self._gap, *right))
+
+    @property
+    def _gap(self) -> list[Wildcard]:
+        return [Wildcard.ONE] * (self.words or 1) + [Wildcard.RUN] * (self.words is None)
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Both sides and at least one word, or exactly `words`."""
@@ -112,8 +116,25 @@ class Infill(WordAutomaton):
         """Hold the known words at every step."""
         vocab, sides = context.vocab, self.bind(context.info)
         texts = tuple(sides.left.split()), tuple(sides.right.split())
-        left, right = (tuple(vocab.id(word) for word in words) for words in texts)
-        return _InfillControl(left, right, texts)
+        left, right = (tuple(id_ for word in text for id_ in vocab.spell(word)) for text in texts)
+        held = _InfillControl(left, right, texts)
+        if not vocab.pieces:
+            return held
+        from dlm_controls.pattern.control import EntryControl, HeldControl
+
+        with self.bounded():
+            control = EntryControl.of(self._around(*texts, vocab), context)
+        return HeldControl(**vars(control), held=held)
+
+    def _around(self, left: Sequence[str], right: Sequence[str], vocab: Vocab) -> Automaton:
+        """Both sides, just these tokens, and what may stand between."""
+        # one word stands for all that cannot be spelled, since UNK is what is seen of each
+        strange = next((word for word in (*left, *right) if not vocab.writes(word)), "")
+        held = [
+            [Spelling(((0, word if vocab.writes(word) else strange, 1),), 1) for word in side]
+            for side in (left, right)
+        ]
+        return Automaton.compile((*held[0], *self._gap, *held[1]))
 
     def verify(self, text: str) -> Verdict:
         """Both sides word for word, with something between."""

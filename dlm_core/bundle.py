@@ -151,9 +151,14 @@ class ModelInfo:
             data = ["--data", "labelled.jsonl", "--name", name]
         return first + command("train", "control", kind, "--model", model, *data)
 
+    @cached_property
+    def of_whole_words(self) -> ModelInfo:
+        """The same model, as it is where no word of a text is spelled in pieces."""
+        return replace(self, vocab=self.vocab.whole)
+
     @property
     def max_words(self) -> int:
-        """Words a text of this model can have."""
+        """Positions a text of this model can have, each a word or a piece of one."""
         return self.config.max_len - (2 if self.config.length_mode == "padded" else 0)
 
 

@@ -49,6 +49,7 @@ class Classify(ControlSpec):
         "classify:heads/friendly=yes",
     )
     normalised: ClassVar[bool] = True
+    whole_words: ClassVar[bool] = False
     named_heads: ClassVar[bool] = True
     default_weight: ClassVar[float] = 2.0
     """At 1 a label that few texts have stays rare: what says it is spread over all words."""
