@@ -12,13 +12,14 @@ from __future__ import annotations
 import random
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlm_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from dlm_core.config import TrainConfig
     from dlm_core.vocab import Vocab
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ class DataReport:
     min_count: int | None
     """None where the vocabulary is that of a model."""
     unk: int
-    """Running words that the vocabulary lacks."""
+    """Running words that the vocabulary can neither hold nor spell."""
     lost: tuple[tuple[str, int], ...]
     """The commonest of them, with their counts."""
     mean_words: float
@@ -65,6 +66,12 @@ class DataReport:
     seen: tuple[str, ...]
     """Three texts as the model sees them."""
     advice: tuple[str, ...]
+    pieces: int = 0
+    """Of the vocabulary, beside whole words."""
+    spelled: int = 0
+    """Running words that are spelled in pieces."""
+    spelled_in: int = 0
+    """How many pieces these are in all."""
 
     @property
     def unk_share(self) -> float:
@@ -86,13 +93,14 @@ class DataReport:
         if self.held_out:
             said.append(f"held out: {self.held_out}")
         rule = f" of more than {self.min_count} uses" if self.min_count is not None else ""
-        kept = f"vocabulary: {_many(self.vocabulary, 'word')}{rule}"
+        kept = f"vocabulary: {_many(self.vocabulary, 'word')}{rule}{self._spelled()}"
         said.append(f"{kept}; {self.unk_share:.1%} of the running words are UNK{self._lost()}")
         if self.too_long:
             what = "cut there" if self.cuts else "left out"
+            unit = "words and pieces" if self.pieces else "words"
             said.append(
                 f"too long: {self.too_long:,} of {_many(self.texts, 'text')} have more than "
-                f"{self.max_words} words and are {what} (max_len)"
+                f"{self.max_words} {unit} and are {what} (max_len)"
             )
         if self.empty:
             said.append(f"empty: {_many(self.empty, 'text')} without a word")
@@ -103,6 +111,13 @@ class DataReport:
         said += [f"  | {text}" for text in self.seen]
         said += [f"advice: {line}" for line in self.advice]
         return said
+
+    def _spelled(self) -> str:
+        if not self.pieces:
+            return ""
+        said = f" and {_many(self.pieces, 'piece')}; {self.spelled / max(1, self.words):.1%} of the"
+        said += " running words are spelled"
+        return said + (f", in {self.spelled_in / self.spelled:.1f} each" if self.spelled else "")
 
     def _lost(self) -> str:
         if not self.lost:
@@ -135,6 +150,19 @@ def hold_out(items: Sequence[T]) -> tuple[list[T], list[T], str]:
     )
 
 
+def new_vocab(texts: Sequence[str], settings: TrainConfig) -> Vocab | None:
+    """The vocabulary to train with, where its settings are more than `min_count`; else None.
+
+    Raises:
+        UsageError: `pieces` are fewer than the characters to spell with.
+    """
+    from dlm_core.vocab import Vocab
+
+    if settings.max_words is None and not settings.pieces:
+        return None
+    return Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
+
+
 def check_data(
     texts: Sequence[str],
     *,
@@ -142,6 +170,7 @@ def check_data(
     max_words: int = 64,
     cuts: bool = False,
     vocab: Vocab | None = None,
+    new: Vocab | None = None,
     held_out: str = "",
     source: str = "the corpus",
 ) -> DataReport:
@@ -153,6 +182,7 @@ def check_data(
         max_words: what the model can hold.
         cuts: whether longer texts are cut (length mode `padded`) instead of left out.
         vocab: the words of a model that is there already; `min_count` is not used then.
+        new: as `new_vocab` gives it.
         held_out: what is held out, as `hold_out` tells it.
         source: how errors call the corpus.
 
@@ -162,14 +192,17 @@ def check_data(
     """
     split = [text.split() for text in texts]
     counts = Counter(word for words in split for word in words)
-    lengths = [len(words) for words in split]
     if not counts:
         raise UsageError(f"{source}: no text with a word in it")
-    known = _kept(counts, min_count) if vocab is None else set(vocab.plain_words)
-    lost = Counter({word: n for word, n in counts.items() if word not in known})
-    _refuse_unsegmented(counts, source)
+    entries = vocab or new
+    known = _kept(counts, min_count) if entries is None else set(entries.plain_words)
+    spelled = _spelled(counts, entries)
+    lost = Counter({w: n for w, n in counts.items() if w not in known and w not in spelled})
+    lengths = [sum(len(spelled.get(word, "_")) for word in words) for words in split]
+    if not spelled:
+        _refuse_unsegmented(counts, source)
     _refuse_unfit(lengths, max_words, cuts, source)
-    _refuse_lost(counts, lost, known, None if vocab else min_count, source)
+    _refuse_lost(counts, lost, known | spelled.keys(), None if vocab else min_count, source)
     glued = [word for word in counts if _glued(word)]
     report = DataReport(
         texts=len(texts),
@@ -179,7 +212,7 @@ def check_data(
         unk=lost.total(),
         lost=tuple(lost.most_common(5)),
         mean_words=counts.total() / len(texts),
-        longest=max(lengths),
+        longest=max(map(len, split)),
         max_words=max_words,
         too_long=sum(n > max_words for n in lengths),
         cuts=cuts,
@@ -189,11 +222,26 @@ def check_data(
         glued_example=max(glued, key=lambda word: counts[word], default=""),
         reserved=tuple((word, counts[word]) for word in _RESERVED if counts[word]),
         held_out=held_out,
-        seen=_seen([w[:max_words] for w in split if w and (cuts or len(w) <= max_words)], known),
+        seen=_seen(
+            [w for w, n in zip(split, lengths, strict=True) if w and (cuts or n <= max_words)],
+            {word: [word] for word in known} | spelled,
+            max_words,
+        ),
         advice=(),
+        pieces=len(entries.piece_ids) if entries is not None else 0,
+        spelled=sum(counts[word] for word in spelled),
+        spelled_in=sum(counts[word] * len(parts) for word, parts in spelled.items()),
     )
     advice = tuple(_advice(report, counts))
     return DataReport(**{**vars(report), "advice": advice})
+
+
+def _spelled(counts: Counter[str], vocab: Vocab | None) -> dict[str, list[str]]:
+    """The words that are no whole words of the vocabulary, and their pieces."""
+    if vocab is None or not vocab.pieces:
+        return {}
+    rare = (word for word in counts if word not in vocab and vocab.writes(word))
+    return {word: [vocab.words[id_] for id_ in vocab.spell(word)] for word in rare}
 
 
 def _kept(counts: Counter[str], min_count: int) -> set[str]:
@@ -263,11 +311,12 @@ def _lower(counts: Counter[str], min_count: int) -> str:
     return ", ".join(said)
 
 
-def _seen(split: Sequence[Sequence[str]], known: set[str]) -> tuple[str, ...]:
-    places = sorted({0, len(split) // 2, len(split) - 1})
-    return tuple(
-        _short(" ".join(word if word in known else "UNK" for word in split[i]), 200) for i in places
-    )
+def _seen(
+    split: Sequence[Sequence[str]], entries: Mapping[str, Sequence[str]], most: int
+) -> tuple[str, ...]:
+    texts = [split[i] for i in sorted({0, len(split) // 2, len(split) - 1})]
+    seen = ([entry for word in words for entry in entries.get(word, ("UNK",))] for words in texts)
+    return tuple(_short(" ".join(text[:most]), 200) for text in seen)
 
 
 def _advice(report: DataReport, counts: Counter[str]) -> Iterable[str]:

@@ -187,6 +187,6 @@ class Classify(ControlSpec):
         """
         from dlm_controls.classify.train import labelled_rows, train_classifier
 
-        rows, labels = labelled_rows(examples, model.info.max_words)
+        rows, labels = labelled_rows(examples, model.info)
         extra = {"vocabulary": digest(model.info)}
         return train_classifier(model, rows, labels, out, on_step=on_step, extra=extra, **options)
