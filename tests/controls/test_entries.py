@@ -46,17 +46,33 @@ def accepts(entries: EntryAutomaton, ids: tuple[int, ...], vocab: Vocab) -> bool
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_entries_are_accepted_where_their_words_are(name: str, vocab: Vocab) -> None:
-    """Every text of up to five entries, however it spells its words."""
+    """Every text of up to five entries; one that spells words in other pieces may be refused."""
     automaton = CONTROLS[name].automaton
     entries = over_entries(automaton.within(writable(vocab)), vocab)
     told: set[bool] = set()
     ids = [id_ for id_ in range(len(vocab)) if id_ > vocab.pad]
     for text in (text for n in range(6) for text in product(ids, repeat=n)):
         begins = not text or not vocab.goes_on(text[0])
-        expected = begins and automaton.accepts(vocab.tokens(text))
-        assert accepts(entries, text, vocab) == expected, vocab.tokens(text)
-        told.add(expected)
+        words = vocab.tokens(text)
+        expected = begins and automaton.accepts(words)
+        found = accepts(entries, text, vocab)
+        if begins and vocab.encode(" ".join(words)) == list(text):
+            assert found == expected, words
+            told.add(expected)
+        assert found <= expected, words
     assert told == {True, False}
+
+
+def test_what_is_avoided_does_not_come_in_by_other_pieces(vocab: Vocab) -> None:
+    a, go_b, c, ab = (vocab.words.index(entry) for entry in ("a", "##b", "c", "ab"))
+    assert vocab.spell("abb") == (ab, go_b)
+    entries = over_entries(Avoid("abb", exact=True).automaton, vocab)
+    assert not accepts(entries, (c, a, go_b, go_b), vocab)
+    assert accepts(entries, (c, ab), vocab)
+    entries = over_entries(Keyword("abb").automaton, vocab)
+    assert accepts(entries, (c, ab, go_b), vocab)
+    assert accepts(entries, (ab, go_b, a, go_b, go_b), vocab)  # it is there already
+    assert not accepts(entries, (c, a, go_b, go_b), vocab)
 
 
 def test_alike_states_are_merged(vocab: Vocab) -> None:
@@ -69,10 +85,10 @@ def test_alike_states_are_merged(vocab: Vocab) -> None:
 def test_words_that_matter_no_more_have_no_states(vocab: Vocab) -> None:
     """Behind the first `cab` nothing of another is told apart."""
     entries = over_entries(Keyword("cab").automaton, vocab)
-    never = 1
+    never = otherwise = 1
     spelled = {"", *("cab"[:end] for _, _, end in vocab.ways("cab"))}
     after = {"another word", "had it"}
-    assert len(entries.table) <= never + len(spelled) + len(after)
+    assert len(entries.table) <= never + otherwise + len(spelled) + len(after)
 
 
 def test_unk_stands_for_a_word_that_is_not_written(vocab: Vocab) -> None:
