@@ -13,8 +13,8 @@ import random
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dlm_core.errors import UsageError
 
@@ -33,6 +33,17 @@ _WORRYING_GLUED = 0.03
 _RESERVED = ("START", "END", "UNK", "PAD")
 _NO_BLANKS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 _CLOSING = ".,;:!?\"')]}…”’»。，、；：！？"
+
+
+class Spelling(NamedTuple):
+    """What pieces do for a corpus."""
+
+    pieces: int
+    """Of the vocabulary, beside whole words."""
+    words: int
+    """Running words that are spelled."""
+    entries: int
+    """How many pieces these are in all."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +77,8 @@ class DataReport:
     seen: tuple[str, ...]
     """Three texts as the model sees them."""
     advice: tuple[str, ...]
-    pieces: int = 0
-    """Of the vocabulary, beside whole words."""
-    spelled: int = 0
-    """Running words that are spelled in pieces."""
-    spelled_in: int = 0
-    """How many pieces these are in all."""
+    spelling: Spelling | None = None
+    """Of a vocabulary with pieces."""
 
     @property
     def unk_share(self) -> float:
@@ -80,7 +87,8 @@ class DataReport:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "unk_share": round(self.unk_share, 6)}
+        spelling = self.spelling._asdict() if self.spelling else None
+        return {**asdict(self), "spelling": spelling, "unk_share": round(self.unk_share, 6)}
 
     def lines(self) -> list[str]:
         """The report, a line a subject; what is in order is not mentioned."""
@@ -97,7 +105,7 @@ class DataReport:
         said.append(f"{kept}; {self.unk_share:.1%} of the running words are UNK{self._lost()}")
         if self.too_long:
             what = "cut there" if self.cuts else "left out"
-            unit = "words and pieces" if self.pieces else "words"
+            unit = "words and pieces" if self.spelling else "words"
             said.append(
                 f"too long: {self.too_long:,} of {_many(self.texts, 'text')} have more than "
                 f"{self.max_words} {unit} and are {what} (max_len)"
@@ -113,11 +121,11 @@ class DataReport:
         return said
 
     def _spelled(self) -> str:
-        if not self.pieces:
+        if self.spelling is None:
             return ""
-        said = f" and {_many(self.pieces, 'piece')}; {self.spelled / max(1, self.words):.1%} of the"
-        said += " running words are spelled"
-        return said + (f", in {self.spelled_in / self.spelled:.1f} each" if self.spelled else "")
+        pieces, words, entries = self.spelling
+        said = f" and {_many(pieces, 'piece')}; {words / max(1, self.words):.1%} of the running "
+        return said + "words are spelled" + (f", in {entries / words:.1f} each" if words else "")
 
     def _lost(self) -> str:
         if not self.lost:
@@ -187,18 +195,14 @@ def check_data(
         source: how errors call the corpus.
 
     Raises:
-        UsageError: there is no text, none fits, the texts are not split into words, or too few
-            words are kept; with the counts and what would help.
+        UsageError: no text, none fits, not split into words, or too few are kept; and what helps.
     """
     split = [text.split() for text in texts]
     counts = Counter(word for words in split for word in words)
-    if not counts:
-        raise UsageError(f"{source}: no text with a word in it")
-    entries = vocab or new
-    known = _kept(counts, min_count) if entries is None else set(entries.plain_words)
-    spelled = _spelled(counts, entries)
+    known, spelled = _entries(counts, min_count, vocab or new, source)
     lost = Counter({w: n for w, n in counts.items() if w not in known and w not in spelled})
     lengths = [sum(len(spelled.get(word, "_")) for word in words) for words in split]
+    fitting = [w for w, n in zip(split, lengths, strict=True) if n and (cuts or n <= max_words)]
     if not spelled:
         _refuse_unsegmented(counts, source)
     _refuse_unfit(lengths, max_words, cuts, source)
@@ -222,26 +226,33 @@ def check_data(
         glued_example=max(glued, key=lambda word: counts[word], default=""),
         reserved=tuple((word, counts[word]) for word in _RESERVED if counts[word]),
         held_out=held_out,
-        seen=_seen(
-            [w for w, n in zip(split, lengths, strict=True) if w and (cuts or n <= max_words)],
-            {word: [word] for word in known} | spelled,
-            max_words,
-        ),
+        seen=_seen(fitting, {word: [word] for word in known} | spelled, max_words),
         advice=(),
-        pieces=len(entries.piece_ids) if entries is not None else 0,
-        spelled=sum(counts[word] for word in spelled),
-        spelled_in=sum(counts[word] * len(parts) for word, parts in spelled.items()),
+        spelling=_spelling(counts, spelled, vocab or new),
     )
-    advice = tuple(_advice(report, counts))
-    return DataReport(**{**vars(report), "advice": advice})
+    return replace(report, advice=tuple(_advice(report, counts)))
 
 
-def _spelled(counts: Counter[str], vocab: Vocab | None) -> dict[str, list[str]]:
-    """The words that are no whole words of the vocabulary, and their pieces."""
+def _entries(
+    counts: Counter[str], min_count: int, vocab: Vocab | None, source: str
+) -> tuple[set[str], dict[str, list[str]]]:
+    """The whole words, and words of the texts that are spelled with their pieces."""
+    if not counts:
+        raise UsageError(f"{source}: no text with a word in it")
+    if vocab is None:
+        return _kept(counts, min_count), {}
+    rare = (w for w in counts if vocab.pieces and w not in vocab and vocab.writes(w))
+    spelled = {word: [vocab.words[id_] for id_ in vocab.spell(word)] for word in rare}
+    return set(vocab.plain_words), spelled
+
+
+def _spelling(
+    counts: Counter[str], spelled: Mapping[str, Sequence[str]], vocab: Vocab | None
+) -> Spelling | None:
     if vocab is None or not vocab.pieces:
-        return {}
-    rare = (word for word in counts if word not in vocab and vocab.writes(word))
-    return {word: [vocab.words[id_] for id_ in vocab.spell(word)] for word in rare}
+        return None
+    entries = sum(counts[word] * len(parts) for word, parts in spelled.items())
+    return Spelling(len(vocab.piece_ids), sum(counts[word] for word in spelled), entries)
 
 
 def _kept(counts: Counter[str], min_count: int) -> set[str]:
