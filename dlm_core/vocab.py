@@ -163,6 +163,8 @@ class Vocab:
             steps (first character, id, the character after it) that lie on a way through the word.
         """
         word = normal(word)
+        if not self.pieces:
+            return [(0, self.id(word), len(word))] if word in self else []
         steps, reached = [], {0}
         for start in range(len(word)):
             if start not in reached:
@@ -172,8 +174,6 @@ class Vocab:
                 if found != self.unk and self.goes_on(found) == bool(start):
                     steps.append((start, found, end))
                     reached.add(end)
-            if not self.pieces:
-                break
         through, last = list[tuple[int, int, int]](), {len(word)}
         for start, found, end in reversed(steps):  # ends lie behind starts
             if end in last:

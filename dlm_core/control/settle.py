@@ -51,7 +51,7 @@ def settle(controls: Controls, info: ModelInfo) -> Settled:
 
 def _spelled(term: Term, info: ModelInfo) -> str | None:
     with term.named_errors("needs_pieces"):
-        return None if term.negated else term.spec.needs_pieces(info)
+        return None if term.negated else expect_or_none(term.spec.needs_pieces(info), str)
 
 
 def _in_pieces(term: Term, other: Term, word: str) -> Term:
