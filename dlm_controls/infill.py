@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dlm_controls.pattern.automaton import Automaton
 from dlm_controls.pattern.language import WordAutomaton, warn
-from dlm_controls.pattern.notation import Wildcard, Word
+from dlm_controls.pattern.notation import Node, Wildcard, Word
 from dlm_controls.spelling import Spelling, ranks, split_text
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dlm_core.bundle import ModelInfo
+    from dlm_core.control.compose import ControlSpec
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.control.state import State
-    from dlm_core.vocab import Vocab
 
 
 class Infill(WordAutomaton):
@@ -97,12 +97,12 @@ class Infill(WordAutomaton):
 
     def compile(self) -> Automaton:
         """Both sides and what may stand between; for infills that meet a pattern."""
-        left, right = (map(Word, side.split()) for side in (self.left, self.right))
-        return Automaton.compile((*left, *self._gap, *right))
+        gap = [Wildcard.ONE] * (self.words or 1) + [Wildcard.RUN] * (self.words is None)
+        left, right = (map(self._node, side.split()) for side in (self.left, self.right))
+        return Automaton.compile((*left, *gap, *right))
 
-    @property
-    def _gap(self) -> list[Wildcard]:
-        return [Wildcard.ONE] * (self.words or 1) + [Wildcard.RUN] * (self.words is None)
+    def _node(self, word: str) -> Node:
+        return Word(word)
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Both sides and at least one word, or exactly `words`."""
@@ -112,29 +112,20 @@ class Infill(WordAutomaton):
             return Lengths(context + 1, None)
         return Lengths(context + self.words, context + self.words)
 
+    def in_pieces(self, info: ModelInfo) -> ControlSpec:
+        """The sides in the model's tokens, no others, and what may stand between."""
+        sides = self.bind(info)
+        lacking = (w for w in f"{sides.left} {sides.right}".split() if not info.vocab.writes(w))
+        return Spelled(
+            left=sides.left, right=sides.right, words=self.words, lacking=frozenset(lacking)
+        )
+
     def build(self, context: BuildContext) -> Control:
         """Hold the known words at every step."""
         vocab, sides = context.vocab, self.bind(context.info)
         texts = tuple(sides.left.split()), tuple(sides.right.split())
         left, right = (tuple(id_ for word in text for id_ in vocab.spell(word)) for text in texts)
-        held = _InfillControl(left, right, texts)
-        if not vocab.pieces:
-            return held
-        from dlm_controls.pattern.control import EntryControl, HeldControl
-
-        with self.bounded():
-            control = EntryControl.of(self._around(*texts, vocab), context)
-        return HeldControl(**vars(control), held=held)
-
-    def _around(self, left: Sequence[str], right: Sequence[str], vocab: Vocab) -> Automaton:
-        """Both sides, just these tokens, and what may stand between."""
-        # one word stands for all that cannot be spelled, since UNK is what is seen of each
-        strange = next((word for word in (*left, *right) if not vocab.writes(word)), "")
-        held = [
-            [Spelling(((0, word if vocab.writes(word) else strange, 1),), 1) for word in side]
-            for side in (left, right)
-        ]
-        return Automaton.compile((*held[0], *self._gap, *held[1]))
+        return _InfillControl(left, right, texts)
 
     def verify(self, text: str) -> Verdict:
         """Both sides word for word, with something between."""
@@ -145,6 +136,25 @@ class Infill(WordAutomaton):
         kept = words[: len(left)] == left and words[len(words) - len(right) :] == right
         satisfied = kept and (gap == self.words if self.words is not None else gap >= 1)
         return Verdict(satisfied, f"{gap} words between" if kept else "the context has changed")
+
+
+class Spelled(Infill):
+    """An infill in a model with pieces: an automaton, too, that knows where a word ends."""
+
+    lacking: frozenset[str] = frozenset()
+    """Words that the model cannot even spell: it sees UNK."""
+
+    def build(self, context: BuildContext) -> Control:
+        """Hold the sides, in entries, and count the words between."""
+        from dlm_controls.pattern.control import EntryControl, HeldControl
+
+        with self.bounded():
+            control = EntryControl.of(self.automaton, context)
+        return HeldControl(**vars(control), held=super().build(context))
+
+    def _node(self, word: str) -> Node:
+        token = min(self.lacking) if word in self.lacking else word
+        return Spelling(((0, token, 1),), 1)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Length(ControlSpec):
         """The range asked for."""
         return Lengths(self.words, self.to or self.words)
 
-    def in_pieces(self) -> ControlSpec:
+    def in_pieces(self, info: ModelInfo) -> ControlSpec:
         """An automaton that counts words: positions are more."""
         return WordCount(words=self.words, to=self.to)
 
@@ -76,20 +76,17 @@ class Length(ControlSpec):
         return Verdict(self.words <= count <= (self.to or self.words), f"{count} words")
 
 
-class WordCount(WordAutomaton):
+class WordCount(Length, WordAutomaton):
     """A length beside a control that needs pieces: each word is counted, however it is spelled."""
 
-    kind: ClassVar[str] = "length"
-
-    words: int
-    to: int | None
+    whole_words: ClassVar[bool] = False
 
     def check(self, info: ModelInfo) -> None:
         """Nothing: `lengths` says what does not fit."""
 
-    def lengths(self, info: ModelInfo) -> Lengths:
-        """The range asked for."""
-        return Lengths(self.words, self.to or self.words)
+    def build(self, context: BuildContext) -> Control:
+        """Steer with the automaton."""
+        return WordAutomaton.build(self, context)
 
     def compile(self) -> Automaton:
         """State n is that after n words, the last that after too many."""

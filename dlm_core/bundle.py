@@ -222,9 +222,11 @@ class Model:
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.net.parameters())
+        pieces = len(self.vocab.piece_ids)
+        words = f"{len(self.vocab) - pieces} words" + (f", {pieces} pieces" if pieces else "")
         return (
             f"Model({self.info.path.name!r}, {count / 1e6:.1f} million parameters, "
-            f"{len(self.vocab)} words, device={str(self.device)!r}, heads={self.info.heads})"
+            f"{words}, device={str(self.device)!r}, heads={self.info.heads})"
         )
 
     def to(self, device: str | torch.device) -> Model:

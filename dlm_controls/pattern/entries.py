@@ -67,7 +67,7 @@ class _Entries:
         self.usual: set[tuple[str, int]] = set()
         """Of these the steps of the vocabulary's own spelling."""
         for word in automaton.words:
-            ways = vocab.ways(word) or [(0, vocab.unk, len(word))]
+            ways = vocab.ways(word) if vocab.writes(word) else [(0, vocab.unk, len(word))]
             for start, id_, end in ways:
                 self.steps.setdefault(word[:start], {})[id_] = word[:end]
             ends, at = {(start, id_): end for start, id_, end in ways}, 0

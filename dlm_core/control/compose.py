@@ -69,8 +69,8 @@ class ControlSpec(Spec):
         """A word it asks for that this model spells in pieces, or None."""
         return None
 
-    def in_pieces(self) -> ControlSpec | None:
-        """What asks for the same and does without `whole_words`; None if there is nothing."""
+    def in_pieces(self, info: ModelInfo) -> ControlSpec | None:
+        """What asks for the same where this model spells words in pieces; None if nothing can."""
         return None if self.whole_words else self
 
     def merge(self, other: ControlSpec) -> ControlSpec | None:

@@ -44,8 +44,8 @@ def settle(controls: Controls, info: ModelInfo) -> Settled:
         spelled = next(((t, word) for t in controls if (word := _spelled(t, info))), None)
         if whole is not None and spelled is None:
             info = info.of_whole_words
-        elif spelled is not None:
-            controls = Controls(tuple(_in_pieces(term, *spelled) for term in controls))
+        else:
+            controls = Controls(tuple(_in_pieces(term, info, spelled) for term in controls))
     return Settled(controls, info, controls.check(info))
 
 
@@ -54,13 +54,14 @@ def _spelled(term: Term, info: ModelInfo) -> str | None:
         return None if term.negated else expect_or_none(term.spec.needs_pieces(info), str)
 
 
-def _in_pieces(term: Term, other: Term, word: str) -> Term:
+def _in_pieces(term: Term, info: ModelInfo, spelled: tuple[Term, str] | None) -> Term:
     with term.named_errors("in_pieces"):
-        spec = expect_or_none(term.spec.in_pieces(), ControlSpec)
-    if spec is None:
-        raise UnsatisfiableError(
-            f"controls '{term.label}' and '{other.label}' do not go together: the first reads "
-            f"whole words, and this model spells '{word}' in pieces",
-            "drop one of them, or ask for another word",
-        )
-    return replace(term, spec=spec, source=term.label)
+        spec = expect_or_none(term.spec.in_pieces(info), ControlSpec)
+    if spec is not None:
+        return replace(term, spec=spec, source=term.label)
+    other, word = spelled or (term, "a word")
+    raise UnsatisfiableError(
+        f"controls '{term.label}' and '{other.label}' do not go together: the first reads whole "
+        f"words, and this model spells '{word}' in pieces",
+        "drop one of them, or ask for another word",
+    )
