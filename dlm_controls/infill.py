@@ -122,6 +122,9 @@ class Infill(WordAutomaton):
 
     def build(self, context: BuildContext) -> Control:
         """Hold the known words at every step."""
+        return self._held(context)
+
+    def _held(self, context: BuildContext) -> _InfillControl:
         vocab, sides = context.vocab, self.bind(context.info)
         texts = tuple(sides.left.split()), tuple(sides.right.split())
         left, right = (tuple(id_ for word in text for id_ in vocab.spell(word)) for text in texts)
@@ -150,7 +153,7 @@ class Spelled(Infill):
 
         with self.bounded():
             control = EntryControl.of(self.automaton, context)
-        return HeldControl(**vars(control), held=super().build(context))
+        return HeldControl(**vars(control), held=self._held(context))
 
     def _node(self, word: str) -> Node:
         token = min(self.lacking) if word in self.lacking else word

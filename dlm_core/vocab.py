@@ -165,7 +165,7 @@ class Vocab:
         word = normal(word)
         if not self.pieces:
             return [(0, self.id(word), len(word))] if word in self else []
-        steps, reached = [], {0}
+        steps, reached = list[tuple[int, int, int]](), {0}
         for start in range(len(word)):
             if start not in reached:
                 continue
