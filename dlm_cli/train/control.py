@@ -213,7 +213,7 @@ def _tell_data(info: ModelInfo, corpus: Sequence[Example], source: str) -> None:
         stderr(line)
 
 
-def _whole(kind: str, info: ModelInfo, corpus: Sequence[Example]) -> Sequence[Example]:
+def _whole(kind: str, info: ModelInfo, corpus: Sequence[Example]) -> list[Example]:
     """The texts that a control of whole words learns from."""
     from dlm_core.training.heads import of_whole_words
 
