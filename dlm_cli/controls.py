@@ -111,6 +111,7 @@ def check(
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.compose import Controls
     from dlm_core.control.parse import parse_spec
+    from dlm_core.control.settle import settle
     from dlm_core.errors import DLMError
 
     plugins = load(plugin)
@@ -120,7 +121,7 @@ def check(
         try:
             with redirect_stdout(sys.stderr):  # what plugins print is no result
                 controls = Controls((parse_spec(source, plugins.controls),))
-                lengths = controls.check(info)
+                lengths = settle(controls, info).lengths
                 check_heads(controls, info)
             print(f"ok  {source}  ({lengths})", flush=True)
         except DLMError as error:

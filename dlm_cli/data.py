@@ -91,7 +91,7 @@ def check(
     from dlm_core.bundle import ModelInfo
     from dlm_core.config import TrainConfig, load_toml
     from dlm_core.corpora import read_corpus
-    from dlm_core.data_check import check_data, hold_out
+    from dlm_core.data_check import check_data, hold_out, new_vocab
     from dlm_core.errors import UsageError
 
     if model is not None and (min_count is not None or config is not None or valid is not None):
@@ -108,14 +108,17 @@ def check(
         told = f"{len(read_corpus(valid, readers, encoding)):,} texts of {valid}, for validation"
     elif info is None:
         texts, _, told = hold_out(texts)
+    if min_count is not None:
+        settings = settings.model_copy(update={"min_count": min_count})
     padded = settings.model.length_mode == "padded"
     holds = info.max_words if info else settings.model.max_len - 2 * padded
     report = check_data(
         texts,
-        min_count=settings.min_count if min_count is None else min_count,
+        min_count=settings.min_count,
         max_words=holds if max_words is None else max_words,
         cuts=padded and info is None,
         vocab=info.vocab if info else None,
+        new=new_vocab(texts, settings) if info is None else None,
         held_out=told,
         source=corpus,
     )

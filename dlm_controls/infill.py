@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from dlm_controls.pattern.automaton import Automaton
 from dlm_controls.pattern.language import WordAutomaton, warn
-from dlm_controls.pattern.notation import Wildcard, Word
-from dlm_controls.spelling import ranks, split_text
+from dlm_controls.pattern.notation import Node, Wildcard, Word
+from dlm_controls.spelling import Spelling, ranks, split_text
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dlm_core.bundle import ModelInfo
+    from dlm_core.control.compose import ControlSpec
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.control.state import State
 
@@ -97,8 +98,11 @@ class Infill(WordAutomaton):
     def compile(self) -> Automaton:
         """Both sides and what may stand between; for infills that meet a pattern."""
         gap = [Wildcard.ONE] * (self.words or 1) + [Wildcard.RUN] * (self.words is None)
-        left, right = (map(Word, side.split()) for side in (self.left, self.right))
+        left, right = (map(self._node, side.split()) for side in (self.left, self.right))
         return Automaton.compile((*left, *gap, *right))
+
+    def _node(self, word: str) -> Node:
+        return Word(word)
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Both sides and at least one word, or exactly `words`."""
@@ -108,11 +112,22 @@ class Infill(WordAutomaton):
             return Lengths(context + 1, None)
         return Lengths(context + self.words, context + self.words)
 
+    def in_pieces(self, info: ModelInfo) -> ControlSpec:
+        """The sides in the model's tokens, no others, and what may stand between."""
+        sides = self.bind(info)
+        lacking = (w for w in f"{sides.left} {sides.right}".split() if not info.vocab.writes(w))
+        return Spelled(
+            left=sides.left, right=sides.right, words=self.words, lacking=frozenset(lacking)
+        )
+
     def build(self, context: BuildContext) -> Control:
         """Hold the known words at every step."""
+        return self._held(context)
+
+    def _held(self, context: BuildContext) -> _InfillControl:
         vocab, sides = context.vocab, self.bind(context.info)
         texts = tuple(sides.left.split()), tuple(sides.right.split())
-        left, right = (tuple(vocab.id(word) for word in words) for words in texts)
+        left, right = (tuple(id_ for word in text for id_ in vocab.spell(word)) for text in texts)
         return _InfillControl(left, right, texts)
 
     def verify(self, text: str) -> Verdict:
@@ -124,6 +139,25 @@ class Infill(WordAutomaton):
         kept = words[: len(left)] == left and words[len(words) - len(right) :] == right
         satisfied = kept and (gap == self.words if self.words is not None else gap >= 1)
         return Verdict(satisfied, f"{gap} words between" if kept else "the context has changed")
+
+
+class Spelled(Infill):
+    """An infill in a model with pieces: an automaton, too, that knows where a word ends."""
+
+    lacking: frozenset[str] = frozenset()
+    """Words that the model cannot even spell: it sees UNK."""
+
+    def build(self, context: BuildContext) -> Control:
+        """Hold the sides, in entries, and count the words between."""
+        from dlm_controls.pattern.control import EntryControl, HeldControl
+
+        with self.bounded():
+            control = EntryControl.of(self.automaton, context)
+        return HeldControl(**vars(control), held=self._held(context))
+
+    def _node(self, word: str) -> Node:
+        token = min(self.lacking) if word in self.lacking else word
+        return Spelling(((0, token, 1),), 1)
 
 
 @dataclass(frozen=True)

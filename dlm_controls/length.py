@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from dlm_controls.pattern.automaton import Automaton
+from dlm_controls.pattern.language import WordAutomaton
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
@@ -58,7 +60,11 @@ class Length(ControlSpec):
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """The range asked for."""
-        return Lengths(self.words, self.words if self.to is None else self.to)
+        return Lengths(self.words, self.to or self.words)
+
+    def in_pieces(self, info: ModelInfo) -> ControlSpec:
+        """An automaton that counts words: positions are more."""
+        return WordCount(words=self.words, to=self.to)
 
     def build(self, context: BuildContext) -> Control:
         """The number of positions is set before sampling; nothing is left to steer."""
@@ -67,8 +73,28 @@ class Length(ControlSpec):
     def verify(self, text: str) -> Verdict:
         """Count the words."""
         count = len(text.split())
-        high = self.words if self.to is None else self.to
-        return Verdict(self.words <= count <= high, f"{count} words")
+        return Verdict(self.words <= count <= (self.to or self.words), f"{count} words")
+
+
+class WordCount(Length, WordAutomaton):
+    """A length beside a control that needs pieces: each word is counted, however it is spelled."""
+
+    whole_words: ClassVar[bool] = False
+
+    def check(self, info: ModelInfo) -> None:
+        """Nothing: `lengths` says what does not fit."""
+
+    def build(self, context: BuildContext) -> Control:
+        """Steer with the automaton."""
+        return WordAutomaton.build(self, context)
+
+    def compile(self) -> Automaton:
+        """State n is that after n words, the last that after too many."""
+        import numpy as np
+
+        count = np.arange((self.to or self.words) + 2)
+        after = (count + 1).clip(max=count[-1])
+        return Automaton((), after[:, None], (count >= self.words) & (count < count[-1]))
 
 
 class Free:

@@ -151,9 +151,14 @@ class ModelInfo:
             data = ["--data", "labelled.jsonl", "--name", name]
         return first + command("train", "control", kind, "--model", model, *data)
 
+    @cached_property
+    def of_whole_words(self) -> ModelInfo:
+        """The same model, as it is where no word of a text is spelled in pieces."""
+        return replace(self, vocab=self.vocab.whole)
+
     @property
     def max_words(self) -> int:
-        """Words a text of this model can have."""
+        """Positions a text of this model can have, each a word or a piece of one."""
         return self.config.max_len - (2 if self.config.length_mode == "padded" else 0)
 
 
@@ -217,9 +222,11 @@ class Model:
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.net.parameters())
+        pieces = len(self.vocab.piece_ids)
+        words = f"{len(self.vocab) - pieces} words" + (f", {pieces} pieces" if pieces else "")
         return (
             f"Model({self.info.path.name!r}, {count / 1e6:.1f} million parameters, "
-            f"{len(self.vocab)} words, device={str(self.device)!r}, heads={self.info.heads})"
+            f"{words}, device={str(self.device)!r}, heads={self.info.heads})"
         )
 
     def to(self, device: str | torch.device) -> Model:

@@ -122,6 +122,15 @@ def expect(value: object, kind: type[_T], expected: str) -> _T:
     return value
 
 
+def expect_or_none(value: object, kind: type[_T]) -> _T | None:
+    """The value, if it is a `kind` or None.
+
+    Raises:
+        WrongReturnError: it is neither.
+    """
+    return None if value is None else expect(value, kind, f"a {kind.__name__} or None")
+
+
 def number(value: Any, expected: str = "a number") -> float:
     """The value as a float, of whatever library the number is.
 

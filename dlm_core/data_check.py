@@ -12,13 +12,14 @@ from __future__ import annotations
 import random
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dlm_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from dlm_core.config import TrainConfig
     from dlm_core.vocab import Vocab
 
 T = TypeVar("T")
@@ -34,6 +35,17 @@ _NO_BLANKS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", 
 _CLOSING = ".,;:!?\"')]}…”’»。，、；：！？"
 
 
+class Spelling(NamedTuple):
+    """What pieces do for a corpus."""
+
+    pieces: int
+    """Of the vocabulary, beside whole words."""
+    words: int
+    """Running words that are spelled."""
+    entries: int
+    """How many pieces these are in all."""
+
+
 @dataclass(frozen=True)
 class DataReport:
     """What a corpus holds and what of it is lost; `lines()` is for people, `as_dict()` for JSON."""
@@ -44,7 +56,7 @@ class DataReport:
     min_count: int | None
     """None where the vocabulary is that of a model."""
     unk: int
-    """Running words that the vocabulary lacks."""
+    """Running words that the vocabulary can neither hold nor spell."""
     lost: tuple[tuple[str, int], ...]
     """The commonest of them, with their counts."""
     mean_words: float
@@ -65,6 +77,8 @@ class DataReport:
     seen: tuple[str, ...]
     """Three texts as the model sees them."""
     advice: tuple[str, ...]
+    spelling: Spelling | None = None
+    """Of a vocabulary with pieces."""
 
     @property
     def unk_share(self) -> float:
@@ -73,7 +87,8 @@ class DataReport:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "unk_share": round(self.unk_share, 6)}
+        spelling = self.spelling._asdict() if self.spelling else None
+        return {**asdict(self), "spelling": spelling, "unk_share": round(self.unk_share, 6)}
 
     def lines(self) -> list[str]:
         """The report, a line a subject; what is in order is not mentioned."""
@@ -86,13 +101,14 @@ class DataReport:
         if self.held_out:
             said.append(f"held out: {self.held_out}")
         rule = f" of more than {self.min_count} uses" if self.min_count is not None else ""
-        kept = f"vocabulary: {_many(self.vocabulary, 'word')}{rule}"
+        kept = f"vocabulary: {_many(self.vocabulary, 'word')}{rule}{self._spelled()}"
         said.append(f"{kept}; {self.unk_share:.1%} of the running words are UNK{self._lost()}")
         if self.too_long:
             what = "cut there" if self.cuts else "left out"
+            unit = "words and pieces" if self.spelling else "words"
             said.append(
                 f"too long: {self.too_long:,} of {_many(self.texts, 'text')} have more than "
-                f"{self.max_words} words and are {what} (max_len)"
+                f"{self.max_words} {unit} and are {what} (max_len)"
             )
         if self.empty:
             said.append(f"empty: {_many(self.empty, 'text')} without a word")
@@ -103,6 +119,13 @@ class DataReport:
         said += [f"  | {text}" for text in self.seen]
         said += [f"advice: {line}" for line in self.advice]
         return said
+
+    def _spelled(self) -> str:
+        if self.spelling is None:
+            return ""
+        pieces, words, entries = self.spelling
+        said = f" and {_many(pieces, 'piece')}; {words / max(1, self.words):.1%} of the running "
+        return said + "words are spelled" + (f", in {entries / words:.1f} each" if words else "")
 
     def _lost(self) -> str:
         if not self.lost:
@@ -135,6 +158,19 @@ def hold_out(items: Sequence[T]) -> tuple[list[T], list[T], str]:
     )
 
 
+def new_vocab(texts: Sequence[str], settings: TrainConfig) -> Vocab | None:
+    """The vocabulary to train with, where its settings are more than `min_count`; else None.
+
+    Raises:
+        UsageError: `pieces` are fewer than the characters to spell with.
+    """
+    from dlm_core.vocab import Vocab
+
+    if settings.max_words is None and not settings.pieces:
+        return None
+    return Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
+
+
 def check_data(
     texts: Sequence[str],
     *,
@@ -142,6 +178,7 @@ def check_data(
     max_words: int = 64,
     cuts: bool = False,
     vocab: Vocab | None = None,
+    new: Vocab | None = None,
     held_out: str = "",
     source: str = "the corpus",
 ) -> DataReport:
@@ -153,23 +190,23 @@ def check_data(
         max_words: what the model can hold.
         cuts: whether longer texts are cut (length mode `padded`) instead of left out.
         vocab: the words of a model that is there already; `min_count` is not used then.
+        new: as `new_vocab` gives it.
         held_out: what is held out, as `hold_out` tells it.
         source: how errors call the corpus.
 
     Raises:
-        UsageError: there is no text, none fits, the texts are not split into words, or too few
-            words are kept; with the counts and what would help.
+        UsageError: no text, none fits, not split into words, or too few are kept; and what helps.
     """
     split = [text.split() for text in texts]
     counts = Counter(word for words in split for word in words)
-    lengths = [len(words) for words in split]
-    if not counts:
-        raise UsageError(f"{source}: no text with a word in it")
-    known = _kept(counts, min_count) if vocab is None else set(vocab.plain_words)
-    lost = Counter({word: n for word, n in counts.items() if word not in known})
-    _refuse_unsegmented(counts, source)
+    known, spelled = _entries(counts, min_count, vocab or new, source)
+    lost = Counter({w: n for w, n in counts.items() if w not in known and w not in spelled})
+    lengths = [sum(len(spelled.get(word, "_")) for word in words) for words in split]
+    fitting = [w for w, n in zip(split, lengths, strict=True) if n and (cuts or n <= max_words)]
+    if not spelled:
+        _refuse_unsegmented(counts, source)
     _refuse_unfit(lengths, max_words, cuts, source)
-    _refuse_lost(counts, lost, known, None if vocab else min_count, source)
+    _refuse_lost(counts, lost, known | spelled.keys(), None if vocab else min_count, source)
     glued = [word for word in counts if _glued(word)]
     report = DataReport(
         texts=len(texts),
@@ -179,7 +216,7 @@ def check_data(
         unk=lost.total(),
         lost=tuple(lost.most_common(5)),
         mean_words=counts.total() / len(texts),
-        longest=max(lengths),
+        longest=max(map(len, split)),
         max_words=max_words,
         too_long=sum(n > max_words for n in lengths),
         cuts=cuts,
@@ -189,11 +226,33 @@ def check_data(
         glued_example=max(glued, key=lambda word: counts[word], default=""),
         reserved=tuple((word, counts[word]) for word in _RESERVED if counts[word]),
         held_out=held_out,
-        seen=_seen([w[:max_words] for w in split if w and (cuts or len(w) <= max_words)], known),
+        seen=_seen(fitting, {word: [word] for word in known} | spelled, max_words),
         advice=(),
+        spelling=_spelling(counts, spelled, vocab or new),
     )
-    advice = tuple(_advice(report, counts))
-    return DataReport(**{**vars(report), "advice": advice})
+    return replace(report, advice=tuple(_advice(report, counts)))
+
+
+def _entries(
+    counts: Counter[str], min_count: int, vocab: Vocab | None, source: str
+) -> tuple[set[str], dict[str, list[str]]]:
+    """The whole words, and words of the texts that are spelled with their pieces."""
+    if not counts:
+        raise UsageError(f"{source}: no text with a word in it")
+    if vocab is None:
+        return _kept(counts, min_count), {}
+    rare = (w for w in counts if vocab.pieces and w not in vocab and vocab.writes(w))
+    spelled = {word: [vocab.words[id_] for id_ in vocab.spell(word)] for word in rare}
+    return set(vocab.plain_words), spelled
+
+
+def _spelling(
+    counts: Counter[str], spelled: Mapping[str, Sequence[str]], vocab: Vocab | None
+) -> Spelling | None:
+    if vocab is None or not vocab.pieces:
+        return None
+    entries = sum(counts[word] * len(parts) for word, parts in spelled.items())
+    return Spelling(len(vocab.piece_ids), sum(counts[word] for word in spelled), entries)
 
 
 def _kept(counts: Counter[str], min_count: int) -> set[str]:
@@ -263,11 +322,12 @@ def _lower(counts: Counter[str], min_count: int) -> str:
     return ", ".join(said)
 
 
-def _seen(split: Sequence[Sequence[str]], known: set[str]) -> tuple[str, ...]:
-    places = sorted({0, len(split) // 2, len(split) - 1})
-    return tuple(
-        _short(" ".join(word if word in known else "UNK" for word in split[i]), 200) for i in places
-    )
+def _seen(
+    split: Sequence[Sequence[str]], entries: Mapping[str, Sequence[str]], most: int
+) -> tuple[str, ...]:
+    texts = [split[i] for i in sorted({0, len(split) // 2, len(split) - 1})]
+    seen = ([entry for word in words for entry in entries.get(word, ("UNK",))] for words in texts)
+    return tuple(_short(" ".join(text[:most]), 200) for text in seen)
 
 
 def _advice(report: DataReport, counts: Counter[str]) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -47,7 +48,7 @@ class Vocab:
                 raise MissingError(f"not a dlm vocabulary: {word[:40]!r} is not one word")
         self.words: list[str] = [*SPECIALS, *words]
         self.pieces = isinstance(tokenizer.model, models.WordPiece)
-        """Are there pieces?"""
+        """Are words spelled in pieces?"""
         places = [k for k, word in enumerate(self.words) if self._goes_on(word)]
         self._whole = places[0] if places else len(self.words)
         self._ids = {word: ids[word] for word in words}
@@ -151,6 +152,42 @@ class Vocab:
             return (self.unk,)
         return tuple(token.id for token in self.tokenizer.model.tokenize(word))
 
+    def writes(self, word: str) -> bool:
+        """Can it hold or spell the word?"""
+        return self.unk not in self.spell(word)
+
+    def ways(self, word: str) -> list[tuple[int, int, int]]:
+        """All ways to spell a word, not `spell`'s alone, since a text may have any of them.
+
+        Returns:
+            steps (first character, id, the character after it) that lie on a way through the word.
+        """
+        word = normal(word)
+        if not self.pieces:
+            return [(0, self.id(word), len(word))] if word in self else []
+        steps, reached = list[tuple[int, int, int]](), {0}
+        for start in range(len(word)):
+            if start not in reached:
+                continue
+            for end in range(start + 1, len(word) + 1):
+                found = self._ids.get((CONTINUES if start else "") + word[start:end], self.unk)
+                if found != self.unk and self.goes_on(found) == bool(start):
+                    steps.append((start, found, end))
+                    reached.add(end)
+        through, last = list[tuple[int, int, int]](), {len(word)}
+        for start, found, end in reversed(steps):  # ends lie behind starts
+            if end in last:
+                through.append((start, found, end))
+                last.add(start)
+        return through[::-1]
+
+    @property
+    def whole(self) -> Vocab:
+        """The same entries, of which a text has whole words alone: nothing is spelled."""
+        words = copy.copy(self)
+        words.pieces = False
+        return words
+
     @property
     def start(self) -> int:
         """Id of START."""
@@ -174,7 +211,7 @@ class Vocab:
     def unknown(self, text: str) -> list[str]:
         """The words of `text` that it can neither hold nor spell, each once, in their order."""
         words = dict.fromkeys(normal(text).split())
-        return [word for word in words if self.unk in self.spell(word)]
+        return [word for word in words if not self.writes(word)]
 
     def encode(self, text: str, strict: bool = False) -> list[int]:
         """Ids of the whitespace-separated words of `text`, one a word unless it is spelled.

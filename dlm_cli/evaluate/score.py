@@ -81,7 +81,7 @@ def command(
         return
     score = Score.of(totals)
     words = [word for k in kept for word in tokens[k].split()]
-    unk = sum(word not in loaded.vocab for word in words) / max(1, len(words))
+    unk = sum(not loaded.vocab.writes(word) for word in words) / max(1, len(words))
     figures = {
         "texts": score.texts, "tokens": score.tokens, "lm-score": score.nll, "ppl": score.ppl,
         "token-nll": score.token_nll, "teacher-unk": unk, "teacher": loaded.digest,

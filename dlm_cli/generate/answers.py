@@ -80,6 +80,7 @@ class Answers:
 
     def _item(self, line: Line, loaded: LoadedModel | None) -> Item:
         """A request checked against the model."""
+        from dlm_core.control.settle import settle
         from dlm_core.generation.prepare import prepare
 
         assert line.seed is not None
@@ -88,7 +89,7 @@ class Answers:
             line.id, line.meta,
         )  # fmt: skip
         if loaded is None:
-            item.controls.check(self.job.info)
+            settle(item.controls, self.job.info)
             check_heads(item.controls, self.job.info)
         else:
             prepare(loaded, item.request, self.job.plugins)

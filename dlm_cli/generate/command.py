@@ -113,9 +113,11 @@ def run(asked: Recipe, how: dict[str, Any], plugins: bool = True) -> None:
 
 def _make(job: Job, asked: Recipe, how: dict[str, Any]) -> None:
     """Make the texts of one request, or only say what it comes to."""
+    from dlm_core.control.settle import settle
+
     with redirect_stdout(sys.stderr):  # what plugins print is no result
         item = make_item(asked.controls, asked.n, asked.seed, asked.select, asked.keep, job.plugins)
-        lengths = item.controls.check(job.info)
+        lengths = settle(item.controls, job.info).lengths
     by_control = item.selector is not None and item.selector.kind == "control"
     if by_control and not (item.controls and asked.verify):
         warn("selector 'control' has nothing to choose by", "-c SPEC, and no --no-verify")

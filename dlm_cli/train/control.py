@@ -149,6 +149,8 @@ def train_control(
     source = corpus or f"labelled:{data}"
     examples_ = read_corpus(source, plugins.corpora, encoding)
     _tell_data(info, examples_, source)
+    if cls.whole_words:
+        examples_ = _whole(cls.kind, info, examples_)
     loaded = LoadedModel.load(model, pick_device(device))
     figures = _train_head(cls, loaded, examples_, folder, plugins.origin("control", kind), chosen)
     _tell(cls, loaded, folder, name, out, figures)
@@ -209,6 +211,19 @@ def _tell_data(info: ModelInfo, corpus: Sequence[Example], source: str) -> None:
     report = check_data(texts, vocab=info.vocab, max_words=info.max_words, source=source)
     for line in report.lines():
         stderr(line)
+
+
+def _whole(kind: str, info: ModelInfo, corpus: Sequence[Example]) -> list[Example]:
+    """The texts that a control of whole words learns from."""
+    from dlm_core.training.heads import of_whole_words
+
+    kept = of_whole_words(corpus, info.vocab)
+    if len(kept) < len(corpus):
+        stderr(
+            f"{len(kept):,} of {len(corpus):,} texts have no word that is spelled in pieces: "
+            f"'{kind}' learns from these"
+        )
+    return kept
 
 
 def _tell(

@@ -251,22 +251,24 @@ def _tell_data(
     texts: list[str], settings: TrainConfig, vocab: Vocab | None, source: str, told: str
 ) -> Vocab:
     """Say what the model will see of the corpus; returns the words, `vocab` if there are some."""
-    from dlm_core.data_check import check_data
+    from dlm_core.data_check import check_data, new_vocab
     from dlm_core.vocab import Vocab
 
     padded = settings.model.length_mode == "padded"
+    new = new_vocab(texts, settings) if vocab is None else None
     report = check_data(
         texts,
         min_count=settings.min_count,
         max_words=settings.model.max_len - (2 if padded else 0),
         cuts=padded,
         vocab=vocab,
+        new=new,
         held_out=told,
         source=source,
     )
     for line in report.lines():
         stderr(line)
-    return vocab or Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
+    return vocab or new or Vocab.build(texts, settings.min_count)
 
 
 def run(trainer: Trainer, stop_after: int | None) -> bool:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from dlm_core.evaluation.teacher import Score
     from dlm_core.evaluation.teacher_training import TeacherConfig
+    from dlm_core.vocab import Vocab
 
 EPILOG = examples(
     "dlm train teacher --corpus e2e:train.csv.gz --valid e2e:valid.csv.gz --out TEACHER",
     "dlm train teacher --corpus text:mine.txt --out TEACHER --layers 2 --epochs 3",
+    "dlm train teacher --corpus text:mine.txt --out TEACHER --model mine",
     "dlm score text:mine.txt --teacher TEACHER",
 )
 _TRAINING = "Training"
@@ -41,6 +43,16 @@ Valid = Annotated[
         metavar="READER:PATH",
         help="Validation texts; held out of --corpus if omitted.",
         rich_help_panel="Data",
+    ),
+]
+Words = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Take the vocabulary of this model, instead of --min-count, --max-words, --pieces.",
+        rich_help_panel=_TRAINING,
     ),
 ]
 Replace = Annotated[
@@ -65,6 +77,9 @@ def train_teacher(
     lr: Annotated[float, _option("Peak learning rate.")] = 1e-3,
     batch_tokens: Annotated[int, _option("Positions in a batch.")] = 2000,
     min_count: Annotated[int, _option("Words are kept that occur more often.")] = 10,
+    max_words: Annotated[int | None, _option("The most frequent of them only.")] = None,
+    pieces: Annotated[int, _option("Pieces to spell other words with; 0 leaves them UNK.")] = 0,
+    model: Words = None,
     seed: Annotated[int, _option("Of weights, order and dropout.")] = 0,
     force: Replace = False,
     device: Device = "auto",
@@ -75,6 +90,7 @@ def train_teacher(
     ('--select lm:DIR'). The weights of the best validation are kept; two epochs
     without gain end the run.
     """
+    from dlm_core.bundle import ModelInfo
     from dlm_core.errors import UsageError
     from dlm_core.evaluation.teacher_training import TeacherConfig
 
@@ -85,9 +101,11 @@ def train_teacher(
     require_folder(out, "--out")
     config = TeacherConfig(
         epochs=epochs, steps=steps, layers=layers, width=width, heads=heads, positions=positions,
-        dropout=dropout, lr=lr, batch_tokens=batch_tokens, min_count=min_count, seed=seed,
+        dropout=dropout, lr=lr, batch_tokens=batch_tokens, min_count=min_count,
+        max_words=max_words, pieces=pieces, seed=seed,
     )  # fmt: skip
-    run(_read(corpus, valid, encoding, plugin), out, config, pick_device(device))
+    vocab = ModelInfo.read(model).vocab if model is not None else None
+    run(_read(corpus, valid, encoding, plugin), out, config, pick_device(device), vocab)
 
 
 def _read(
@@ -108,7 +126,11 @@ def _read(
 
 
 def run(
-    data: tuple[Sequence[str], Sequence[str]], out: Path, config: TeacherConfig, device: str
+    data: tuple[Sequence[str], Sequence[str]],
+    out: Path,
+    config: TeacherConfig,
+    device: str,
+    vocab: Vocab | None = None,
 ) -> Score:
     """Train with a bar, and say how it went; also for `benchmarks/teacher.py`."""
     from dlm_core.evaluation.teacher_training import Told
@@ -129,7 +151,7 @@ def run(
             bar.clear()
             stderr(f"step {done}: validation {score.token_nll:.4f} nats a token")
 
-        best = train(*data, out, config, device, Told(start, step, look))
+        best = train(*data, out, config, device, Told(start, step, look), vocab)
     stderr(f"wrote {out}: {best.token_nll:.4f} nats a token on {best.texts} validation texts")
     stderr(f"use it: {command('score', 'TEXTS', '--teacher', out)}")
     return best

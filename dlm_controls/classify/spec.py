@@ -49,6 +49,7 @@ class Classify(ControlSpec):
         "classify:heads/friendly=yes",
     )
     normalised: ClassVar[bool] = True
+    whole_words: ClassVar[bool] = False
     named_heads: ClassVar[bool] = True
     default_weight: ClassVar[float] = 2.0
     """At 1 a label that few texts have stays rare: what says it is spread over all words."""
@@ -186,6 +187,6 @@ class Classify(ControlSpec):
         """
         from dlm_controls.classify.train import labelled_rows, train_classifier
 
-        rows, labels = labelled_rows(examples, model.info.max_words)
+        rows, labels = labelled_rows(examples, model.info)
         extra = {"vocabulary": digest(model.info)}
         return train_classifier(model, rows, labels, out, on_step=on_step, extra=extra, **options)

@@ -21,7 +21,7 @@ from dlm_core.training.heads import fit, require_texts
 from dlm_core.training.seeds import seeded
 
 if TYPE_CHECKING:
-    from dlm_core.bundle import Model
+    from dlm_core.bundle import Model, ModelInfo
     from dlm_core.corpora import Example
 
 Row = tuple[str, str]
@@ -32,8 +32,8 @@ FEWEST = 5
 """Texts a label must have at least, to be learnt and to be held out."""
 
 
-def labelled_rows(examples: Sequence[Example], max_words: int) -> tuple[list[Row], list[str]]:
-    """Texts with their labels, and the labels there are.
+def labelled_rows(examples: Sequence[Example], info: ModelInfo) -> tuple[list[Row], list[str]]:
+    """Texts that fit the model with their labels, and the labels there are.
 
     Raises:
         UsageError: a text has no label, all have the same, or a label too few texts.
@@ -47,7 +47,7 @@ def labelled_rows(examples: Sequence[Example], max_words: int) -> tuple[list[Row
     rows = [
         (example.text, example.fields["label"])
         for example in examples
-        if 0 < len(example.text.split()) <= max_words
+        if 0 < len(info.vocab.encode(example.text)) <= info.max_words
     ]
     counts = Counter(label for _, label in rows)
     found = ", ".join(f"'{label}' {n}" for label, n in counts.most_common(8))
@@ -58,7 +58,7 @@ def labelled_rows(examples: Sequence[Example], max_words: int) -> tuple[list[Row
             "nothing to tell apart",
             "texts of at least two labels",
         )
-    require_texts(len(rows), len(examples), f"have 1 to {max_words} words")
+    require_texts(len(rows), len(examples), f"have 1 to {info.max_words} words")
     if min(counts.values()) < FEWEST:
         raise UsageError(
             f"too little to learn from: a label needs {FEWEST} texts; there are {found}",

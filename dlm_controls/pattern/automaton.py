@@ -73,10 +73,11 @@ class Automaton:
             return ends, classes
 
         nfa.keep = {final, *(s for s, edges in enumerate(nfa.edges) if edges)}
-        found = _explore(words, nfa.closure({0}), step, lambda states: final in states)
-        _bounded(len(found.table), len(alike))
+        classes = len(words) + 1
+        table, accepting = explore(classes, nfa.closure({0}), step, lambda states: final in states)
+        _bounded(len(table), len(alike) + 1)
         columns = [*(number[word] for word in alike.values()), len(words)]
-        return Automaton(tuple(alike), found.table[:, columns], found.accepting)
+        return Automaton(tuple(alike), table[:, columns], accepting)
 
     @classmethod
     def containing(cls, phrase: Sequence[str | Spelling]) -> Automaton:
@@ -98,7 +99,8 @@ class Automaton:
             ends, classes = np.unique(table[state], return_inverse=True)
             return ends.tolist(), classes
 
-        return _explore(words, 0, step, lambda state: bool(self.accepting[state]))
+        found = explore(len(words) + 1, 0, step, lambda state: bool(self.accepting[state]))
+        return Automaton(words, *found)
 
     @property
     def empty(self) -> bool:
@@ -143,7 +145,7 @@ class Automaton:
 
         words = tuple(dict.fromkeys(self.words + other.words))
         for one in (self, other):
-            _bounded(len(one.table), len(words))
+            _bounded(len(one.table), len(words) + 1)
         left, right = self._table_over(words), other._table_over(words)
         width = len(right)
 
@@ -156,7 +158,7 @@ class Automaton:
         def accepting(pair: int) -> bool:
             return bool(self.accepting[pair // width] and other.accepting[pair % width])
 
-        return _explore(words, 0, step, accepting)
+        return Automaton(words, *explore(len(words) + 1, 0, step, accepting))
 
     def _walk(self, words: Iterable[str]) -> list[int]:
         classes = {word: k for k, word in enumerate(self.words)}
@@ -268,23 +270,32 @@ class _Nfa:
         return same
 
 
-def _bounded(states: int, words: int) -> None:
+def _bounded(states: int, classes: int) -> None:
     if states > MAX_STATES:
         raise TooManyStatesError(f"needs more than {MAX_STATES} states")
-    if states * (words + 1) > _MAX_CELLS:
-        raise TooManyStatesError(f"is too large: {words} words in {states} states")
+    if states * classes > _MAX_CELLS:
+        raise TooManyStatesError(f"is too large: {classes - 1} words in {states} states")
 
 
-def _explore(
-    words: tuple[str, ...],
+def explore(
+    classes: int,
     start: _K,
     step: Callable[[_K], tuple[list[_K], NDArray[np.int64]]],
     accepting: Callable[[_K], bool],
-) -> Automaton:
-    """The minimal DFA of the states that can be reached from `start`.
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The minimal DFA of the states that can be reached from `start`, which is state 0.
 
     Args:
-        step: the states that follow one, and which of them each word class leads to.
+        classes: C, how many there are of what it reads.
+        start: any state.
+        step: the states that follow one, and which of them each class leads to, (C,).
+        accepting: does a text end well in a state?
+
+    Returns:
+        the state after each class, (S, C), and whether a state accepts, (S,).
+
+    Raises:
+        TooManyStatesError: see `MAX_STATES`.
     """
     import numpy as np
 
@@ -292,21 +303,21 @@ def _explore(
     order = [start]
     table = []
     for state in order:  # grows while it is walked
-        ends, classes = step(state)
+        ends, ways = step(state)
         row = []
         for end in ends:
             if end not in numbers:
-                _bounded(len(order) + 1, len(words))
+                _bounded(len(order) + 1, classes)
                 numbers[end] = len(order)
                 order.append(end)
             row.append(numbers[end])
-        table.append(np.array(row, dtype=np.int64)[classes])
-    return _minimal(words, np.array(table), [accepting(state) for state in order])
+        table.append(np.array(row, dtype=np.int64)[ways])
+    return _minimal(np.array(table), [accepting(state) for state in order])
 
 
 def _minimal(
-    words: tuple[str, ...], table: NDArray[np.int64], accepts: Sequence[bool]
-) -> Automaton:
+    table: NDArray[np.int64], accepts: Sequence[bool]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Merge states that no text tells apart (Moore's refinement)."""
     import numpy as np
 
@@ -322,4 +333,4 @@ def _minimal(
             break
         count = len(seen)
     _, first = np.unique(blocks, return_index=True)
-    return Automaton(words, blocks[table[first]], accepting[first])
+    return blocks[table[first]], accepting[first]

@@ -5,14 +5,17 @@ Shapes: B batch, L word positions, V vocabulary, S states of the DFA, C word cla
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from dlm_controls.pattern.entries import over_entries
+from dlm_core.control.protocol import SupportsFixed, SupportsSpelling
 from dlm_core.errors import UnsatisfiableError
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 IMPOSSIBLE = -1e30
 """log 0 with a gradient."""
+SPELLED = 0.05
+"""About the share of the positions that go on a word, where texts are free."""
 KEPT = 2**22
 """Numbers kept for a gradient at most; what needs more is computed again, position by position."""
 
@@ -33,14 +38,14 @@ class PatternControl:
     Attributes:
         table: (S, C), the state after a word of each class; 0 is the start.
         accepting: (S,) bool.
-        named: (C - 1,), ids of the words that are classes of their own; the rest is the last class.
-        rest: (V,) bool, the words of the last class.
+        named: (C - R,), ids of the words that are classes of their own.
+        rests: (R, V) bool, the words of each of the last classes.
     """
 
     table: Tensor
     accepting: Tensor
     named: Tensor
-    rest: Tensor
+    rests: Tensor
     multilinear: ClassVar[bool] = True
 
     @classmethod
@@ -55,7 +60,7 @@ class PatternControl:
             torch.from_numpy(automaton.table).to(device),
             torch.from_numpy(automaton.accepting).to(device),
             named.to(device),
-            rest.to(device),
+            rest[None].to(device),
         )
 
     def log_prob(self, state: State) -> Tensor:
@@ -70,8 +75,9 @@ class PatternControl:
             UnsatisfiableError: no accepted text of this length is left.
         """
         log_q = token_log_probs
-        rest, rest_word = log_q.masked_fill(~self.rest, -torch.inf).max(-1)  # (B, L)
-        best = torch.cat([log_q[..., self.named], rest[..., None]], -1).double()  # (B, L, C)
+        likeliest = [log_q.masked_fill(~rest, -torch.inf).max(-1) for rest in self.rests]
+        rest, rest_words = (torch.stack(parts, -1) for parts in zip(*likeliest, strict=True))
+        best = torch.cat([log_q[..., self.named], rest], -1).double()  # (B, L, C)
         to_go = self._to_go(best, lengths, lambda x: x.amax(-1), -torch.inf)
         if bool((to_go[0][:, 0] == -torch.inf).any()):
             words = int(lengths[to_go[0][:, 0] == -torch.inf][0])
@@ -79,7 +85,7 @@ class PatternControl:
                 f"no text of {words} words meets the patterns and the fixed words together",
                 "drop one of the controls, or ask for another length",
             )
-        word_of = torch.cat([self.named.expand(*rest.shape, -1), rest_word[..., None]], -1)
+        word_of = torch.cat([self.named.expand(*rest.shape[:2], -1), rest_words], -1)
         at = torch.zeros_like(lengths)
         ids = []
         for i in range(log_q.shape[1]):
@@ -91,8 +97,8 @@ class PatternControl:
 
     def _classes(self, log_q: Tensor) -> Tensor:
         """log of the probability of each word class, (B, L, C), in float64."""
-        rest = log_q[..., self.rest].logsumexp(-1, keepdim=True)
-        return torch.cat([log_q[..., self.named], rest], -1).double()
+        rests = [log_q[..., rest].logsumexp(-1, keepdim=True) for rest in self.rests]
+        return torch.cat([log_q[..., self.named], *rests], -1).clamp(min=IMPOSSIBLE).double()
 
     def _to_go(
         self,
@@ -120,3 +126,62 @@ class PatternControl:
                 going = before(classes[:, i], out[-1])
             out.append(torch.where((i < lengths)[:, None], going, end))
         return out[::-1]
+
+
+@dataclass(frozen=True, eq=False)
+class EntryControl(PatternControl):
+    """The same where a position is a word or a piece of one: `SupportsLengths`, too.
+
+    Attributes:
+        goes_on: (C,) bool, the classes of what goes on a word.
+        most: L, positions a text has at most.
+    """
+
+    goes_on: Tensor
+    most: int
+
+    @classmethod
+    def of(cls, automaton: Automaton, context: BuildContext) -> EntryControl:
+        """The control of an automaton over words, all of which the vocabulary writes."""
+        entries = over_entries(automaton, context.vocab)
+        named = torch.tensor(entries.ids, dtype=torch.long)
+        going = torch.tensor(list(map(context.vocab.goes_on, range(len(context.vocab)))))
+        rests = torch.stack([going, ~going])
+        rests[:, named] = False
+        arrays = entries.table, entries.accepting, entries.goes_on
+        table, accepting, goes_on = (torch.from_numpy(part).to(context.device) for part in arrays)
+        device, most = context.device, context.info.max_words
+        return cls(table, accepting, named.to(device), rests.to(device), goes_on, most)
+
+    def length_log_ratios(self) -> Tensor:
+        """log of `SPELLED` to the number of pieces that go on words, at least, of a text of n.
+
+        So that a pattern of five words is not filled up with pieces to the usual number of
+        positions. (L + 1,), -inf where no text of n positions is accepted.
+        """
+        cost = torch.where(self.goes_on, math.log(SPELLED), 0.0).double()
+        best = torch.where(self.accepting, 0.0, -torch.inf).double()
+        found = [best[0]]
+        for _ in range(self.most):
+            best = (cost + best[self.table]).amax(-1)
+            found.append(best[0])
+        return torch.stack(found)
+
+
+class Held(SupportsFixed, SupportsSpelling, Protocol):
+    """Words that are held at every step."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldControl(EntryControl):
+    """An automaton of texts of which some words are held at every step, besides."""
+
+    held: Held
+
+    def fixed(self, lengths: Tensor, width: int) -> Tensor:
+        """As `SupportsFixed` has it."""
+        return self.held.fixed(lengths, width)
+
+    def respell(self, words: Sequence[str]) -> list[str]:
+        """As `SupportsSpelling` has it."""
+        return self.held.respell(words)

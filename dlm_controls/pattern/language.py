@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,12 +17,35 @@ from dlm_core.errors import SpecError, UnsatisfiableError, UsageError, shorten
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
+    from dlm_core.vocab import Vocab
+
+
+class _Writable(dict[str, int]):
+    """`ranks` of the whole words; the words that are spelled are among its keys, too."""
+
+    def __init__(self, vocab: Vocab) -> None:
+        super().__init__(ranks(vocab.plain_words))
+        self.vocab = vocab
+
+    def __contains__(self, word: object) -> bool:
+        return super().__contains__(word) or (isinstance(word, str) and self.vocab.writes(word))
+
+
+def writable(vocab: Vocab) -> dict[str, int]:
+    """The words that a model writes, whole or in pieces."""
+    return _Writable(vocab) if vocab.pieces else ranks(vocab.plain_words)
 
 
 class WordAutomaton(ControlSpec):
     """Base of the controls that are automata over words."""
 
     normalised: ClassVar[bool] = True
+    whole_words: ClassVar[bool] = False
+
+    def needs_pieces(self, info: ModelInfo) -> str | None:
+        """The first typed word that the vocabulary spells."""
+        spelled = (found.text for found, _, _ in self.unknown_words(info.of_whole_words))
+        return next((word for word in spelled if info.vocab.writes(word)), None)
 
     def compile(self) -> Automaton:
         """The automaton; TooManyStatesError if it is too large."""
@@ -34,8 +58,14 @@ class WordAutomaton(ControlSpec):
         Raises:
             UsageError: it has too many states.
         """
-        try:
+        with self.bounded():
             return self.compile()
+
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Names the control where an automaton has too many states."""
+        try:
+            yield
         except TooManyStatesError as error:
             raise UsageError(
                 f"control '{shorten(str(self))}' {error}",
@@ -48,7 +78,7 @@ class WordAutomaton(ControlSpec):
 
     def unknown_words(self, info: ModelInfo) -> Iterable[tuple[UnknownWord, str, int]]:
         """What of the typed words the model does not know, as `typed` gives it."""
-        known = ranks(info.vocab.plain_words)
+        known = writable(info.vocab)
         for word, source, start in self.typed():
             if (found := unknown(word, known)) is not None:
                 yield found, source, start + found.at
@@ -72,7 +102,7 @@ class WordAutomaton(ControlSpec):
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Exactly the numbers of words its texts have."""
-        automaton = self.automaton.within(set(info.vocab.plain_words))
+        automaton = self.automaton.within(writable(info.vocab))
         limit = max(info.max_words, len(automaton.table))  # past the shortest text of all
         found = automaton.lengths(limit)
         endless = found and found == set(range(min(found), limit + 1))
@@ -88,9 +118,12 @@ class WordAutomaton(ControlSpec):
 
     def build(self, context: BuildContext) -> Control:
         """Steer with the automaton's exact probability."""
-        from dlm_controls.pattern.control import PatternControl
+        from dlm_controls.pattern.control import EntryControl, PatternControl
 
-        return PatternControl.of(self.automaton, context)
+        if not context.vocab.pieces:
+            return PatternControl.of(self.automaton, context)
+        with self.bounded():
+            return EntryControl.of(self.automaton.within(writable(context.vocab)), context)
 
 
 class Both(WordAutomaton):
@@ -110,7 +143,7 @@ class Both(WordAutomaton):
                     f"controls '{left}' and '{right}': {word.message}",
                     "such a word can stand in an infill without a pattern beside it",
                 )
-        if self.automaton.within(set(info.vocab.plain_words)).empty:
+        if self.automaton.within(writable(info.vocab)).empty:
             raise UnsatisfiableError(
                 f"controls '{left}' and '{right}' contradict: no text meets both",
                 "drop one of them",
@@ -133,7 +166,7 @@ class Other(WordAutomaton):
 
     def check(self, info: ModelInfo) -> None:
         """Refuse what no text can be; words that no text has are no fault here."""
-        if self.automaton.within(set(info.vocab.plain_words)).empty:
+        if self.automaton.within(writable(info.vocab)).empty:
             raise UnsatisfiableError(f"every text is {self.spec}", "drop the control")
         for word, _, _ in self.spec.unknown_words(info):
             warn(f"control '{shorten(str(self))}' holds anyway: {word.message} ({word.hint})")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import field_validator
 
 from dlm_controls.pattern.automaton import MAX_STATES, Automaton, TooManyStatesError
-from dlm_controls.pattern.language import WordAutomaton, warn
+from dlm_controls.pattern.language import WordAutomaton, warn, writable
 from dlm_controls.pattern.notation import Choice, Node, Wildcard, Word
-from dlm_controls.spelling import exact, loose, ranks, unknown
+from dlm_controls.spelling import exact, loose, unknown
 from dlm_core.control.grammar import quoted_items, unquote
 from dlm_core.control.shown import Shown
 from dlm_core.control.spec import SpecValueError
@@ -159,16 +159,20 @@ class Avoid(_Phrases):
 
     exact: bool = False
 
+    def needs_pieces(self, info: ModelInfo) -> str | None:
+        """None: what is not written is avoided."""
+        return None
+
     def check(self, info: ModelInfo) -> None:
         """What the model cannot write holds already, and is told."""
         _ = self.automaton
-        known = ranks(info.vocab.plain_words)
+        known = writable(info.vocab)
 
-        def writable(phrase: str) -> bool:
+        def can_be(phrase: str) -> bool:
             forms = [loose(phrase)] if not self.exact else map(exact, phrase.split())
             return all(form.reached(known) == form.end for form in forms)
 
-        lacking = [phrase for phrase in self.phrases if not writable(phrase)]
+        lacking = [phrase for phrase in self.phrases if not can_be(phrase)]
         for phrase in lacking[:1]:
             word = next(filter(None, (unknown(word, known) for word in phrase.split())), None)
             why = f": {word.message} ({word.hint})" if word is not None else ""

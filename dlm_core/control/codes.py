@@ -21,7 +21,8 @@ def collate_shown(
     """Codes of a batch as ids.
 
     Args:
-        rows: for each text what is shown of it, and ids of words that are known, -1 elsewhere.
+        rows: for each text what is shown of it, its places those of the vocabulary's entries, and
+            ids of entries that are known, -1 elsewhere.
         ids: of the codes; a code that is not among them is left out.
         vocab: the words.
         width: L.
@@ -45,11 +46,11 @@ def collate_shown(
 def _entries(
     shown: Sequence[Shown], ids: Mapping[str, int], vocab: Vocab
 ) -> list[tuple[int, int, int]]:
-    """(code, word or -1, which word of the code) of one text."""
+    """(code, entry or -1, which entry of the code's words) of one text."""
     found: list[tuple[int, int, int]] = []
     for code in (code for one in shown for code in one.whole if code.name in ids):
-        words = code.words[:MOST_WORDS]
-        found += [(ids[code.name], vocab.id(word), k) for k, word in enumerate(words)]
+        words = [id_ for word in code.words for id_ in vocab.spell(word)][:MOST_WORDS]
+        found += [(ids[code.name], id_, k) for k, id_ in enumerate(words)]
         if not words:
             found.append((ids[code.name], -1, 0))
     return found

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-from dlm_core.calling import WrongReturnError, expect, owner_of, plugin_errors
+from dlm_core.calling import WrongReturnError, expect, expect_or_none, owner_of, plugin_errors
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import Spec
 from dlm_core.control.verdict import Verdict
@@ -53,6 +53,8 @@ class ControlSpec(Spec):
     """A bundle keeps any number of heads of this kind, each in controls/KIND/NAME."""
     head: ClassVar[str] = ""
     """The kind whose trained head steers it, in controls/KIND of the bundle; empty for its own."""
+    whole_words: ClassVar[bool] = True
+    """It takes each position for a word: texts then have no words that are spelled in pieces."""
 
     # -- what a control's author writes -------------------------------------------------------
 
@@ -62,6 +64,14 @@ class ControlSpec(Spec):
     def lengths(self, info: ModelInfo) -> Lengths:
         """Numbers of words this control admits."""
         return Lengths()
+
+    def needs_pieces(self, info: ModelInfo) -> str | None:
+        """A word it asks for that this model spells in pieces, or None."""
+        return None
+
+    def in_pieces(self, info: ModelInfo) -> ControlSpec | None:
+        """What asks for the same where this model spells words in pieces; None if nothing can."""
+        return None if self.whole_words else self
 
     def merge(self, other: ControlSpec) -> ControlSpec | None:
         """One control that asks for both, which are then met together; None if there is none."""
@@ -183,7 +193,8 @@ class Term:
         """Check what is asked: of a negated control its contrary, where it has one."""
         contrary = self.spec.contrary() if self.negated else None
         with self.named_errors("check"):
-            _expect_none((contrary or self.spec).check(info))  # type: ignore[func-returns-value]
+            found: object = (contrary or self.spec).check(info)  # type: ignore[func-returns-value]
+            expect(found, type(None), "nothing: it raises SpecError or UnsatisfiableError")
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Numbers of words it admits: of a contrary, any."""
@@ -227,7 +238,7 @@ class Term:
         """Both as one, if their specs merge."""
         for term, beside in ((self, other), (other, self)):
             with term.named_errors("merge"):
-                spec = _spec_or_none(term.spec.merge(beside.spec))
+                spec = expect_or_none(term.spec.merge(beside.spec), ControlSpec)
             if spec is not None:
                 label = f"{self.label} + {other.label}"
                 return Term(spec, max(self.weight, other.weight), label)
@@ -236,7 +247,7 @@ class Term:
     def _contrary(self) -> Term | None:
         """A contrary as the control that asks for it, if there is one."""
         with self.named_errors("contrary"):
-            spec = _spec_or_none(self.spec.contrary())
+            spec = expect_or_none(self.spec.contrary(), ControlSpec)
         return None if spec is None else Term(spec, self.weight, self.label)
 
     def named_errors(self, stage: str, owner: str = "") -> AbstractContextManager[None]:
@@ -352,17 +363,6 @@ class Controls:
                     f"controls {names} want {wanted} together, where there are {common}",
                     "drop one, or ask for more words",
                 )
-
-
-def _spec_or_none(value: object) -> ControlSpec | None:
-    return None if value is None else expect(value, ControlSpec, "a ControlSpec or None")
-
-
-def _expect_none(value: object) -> None:
-    if value is not None:
-        raise WrongReturnError(
-            type(value).__name__, "nothing: it raises SpecError or UnsatisfiableError"
-        )
 
 
 def as_controls(value: Asked, parse: Callable[[str], Term] | None = None) -> Controls:

@@ -148,16 +148,18 @@ class BuildContext:
     model: Model
     shown: frozenset[str] = frozenset()
     """Names of the codes that the writer of these texts knows; none where no writer does."""
+    whole: bool = False
+    """These texts have whole words alone, though the vocabulary may have pieces."""
 
     @property
     def info(self) -> ModelInfo:
         """Configuration, vocabulary and folder of the model."""
-        return self.model.info
+        return self.model.info.of_whole_words if self.whole else self.model.info
 
     @property
     def vocab(self) -> Vocab:
-        """The word vocabulary."""
-        return self.model.vocab
+        """The vocabulary; without pieces where these texts have none."""
+        return self.info.vocab
 
     @property
     def device(self) -> torch.device:

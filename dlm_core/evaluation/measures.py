@@ -89,10 +89,10 @@ def fluency(tokens: Sequence[str], units: Units, teacher: Teacher) -> list[Figur
     totals: list[tuple[float, int] | None] = [None] * len(tokens)
     for k, total in zip(read, teacher.totals([tokens[k] for k in read]), strict=True):
         totals[k] = total
-    unk = teacher.vocab.unk
+    rows = [text.split() for text in tokens]
     strange = [
-        (float(sum(i == unk for i in ids)), float(len(ids)))
-        for ids in teacher.vocab.encode_batch(tokens)
+        (float(sum(not teacher.vocab.writes(word) for word in row)), float(len(row)))
+        for row in rows
     ]
     return [
         units.figure("lm-score", "nats", [None if t is None else t[0] / t[1] for t in totals]),

@@ -81,20 +81,20 @@ def likelihood(
         UsageError: no text fits into the model.
     """
     config, vocab = model.net.config, model.vocab
-    laid = [layout(ids, config, vocab) for ids in vocab.encode_batch(texts)]
+    encoded = vocab.encode_batch(texts)
+    laid = ((k, layout(ids, config, vocab)) for k, ids in enumerate(encoded))
     kept = {
-        k: ids
-        for k, (text, ids) in enumerate(zip(texts, laid, strict=True))
-        if ids is not None and 0 < len(text.split()) <= model.info.max_words
+        k: ids for k, ids in laid if ids is not None and 0 < len(encoded[k]) <= model.info.max_words
     }
     if not kept:
         raise UsageError(f"no text has 1 to {model.info.max_words} words, as the model's have")
-    counts = {k: count_words(ids, config, vocab) for k, ids in kept.items()}
+    counts = {k: len(texts[k].split()) for k in kept}
     nats, in_bins = _bounds(model, kept, draws, seed, self_condition, on_text)
     names = ["nll", "prior", "steps", "embedding", "rounding"]
     if config.length_mode == "prior":
         names.append("length")
-        for k, length in zip(kept, _length_nats(model, list(counts.values())), strict=True):
+        positions = [count_words(ids, config, vocab) for ids in kept.values()]
+        for k, length in zip(kept, _length_nats(model, positions), strict=True):
             nats[k] = [nats[k][0] + length, *nats[k][1:], length]
     units = Units.of([""] * len(kept))
     figures = [

@@ -1,9 +1,9 @@
 """The fluency judge: a small autoregressive GPT-2 over dlm's own words (the paper's lm-score).
 
 A text is scored as START words END; words the teacher does not know count as UNK, a token it was
-trained on. lm-score: the mean NLL a token (nats; tokens are the words and END) of each text, then
-the mean over texts. Its exp is a perplexity a word, not a BPE piece: do not compare it with the
-paper's tables.
+trained on, unless its vocabulary spells them: then a word has the nats of its pieces together.
+lm-score: the mean NLL a token (nats; tokens are the words and END) of each text, then the mean over
+texts. Its exp is a perplexity a word, not a BPE piece: do not compare it with the paper's tables.
 """
 
 from __future__ import annotations
@@ -113,12 +113,13 @@ class Teacher:
 
     @property
     def max_words(self) -> int:
-        """Words of the longest text it reads."""
+        """Words, and pieces of words, of the longest text it reads."""
         return int(self.model.config.n_positions) - 2
 
     def too_long(self, texts: Sequence[str]) -> list[int]:
         """Places of the texts that it cannot read."""
-        return [i for i, text in enumerate(texts) if len(text.split()) > self.max_words]
+        most = self.max_words
+        return [i for i, ids in enumerate(self.vocab.encode_batch(texts)) if len(ids) > most]
 
     def nll(self, texts: Sequence[str]) -> list[float]:
         """Mean negative log-likelihood of each text, in nats a token (words and END)."""
@@ -140,19 +141,18 @@ class Teacher:
             UsageError: a text is too long for the teacher.
         """
         if long := self.too_long(texts):
+            words = len(self.vocab.encode(texts[long[0]]))
             raise UsageError(
-                f"text {long[0] + 1} has {len(texts[long[0]].split())} words; the teacher reads "
-                f"{self.max_words}",
+                f"text {long[0] + 1} has {words} words; the teacher reads {self.max_words}",
                 "a teacher with more --positions reads longer texts",
             )
         self.model.eval()  # type: ignore[no-untyped-call]
         sequences = encode(texts, self.vocab)
         totals = [(0.0, 1)] * len(sequences)
         for rows in _by_length(sequences, SCORE_TOKENS):
-            losses, lengths = token_losses(self.model, [sequences[i] for i in rows], self.vocab.pad)
-            sums = zip(losses.sum(1).tolist(), lengths.tolist(), strict=True)
-            for i, (total, length) in zip(rows, sums, strict=True):
-                totals[i] = (total, length - 1)  # START is given, not scored
+            losses, _ = token_losses(self.model, [sequences[i] for i in rows], self.vocab.pad)
+            for i, total in zip(rows, losses.sum(1).tolist(), strict=True):
+                totals[i] = (total, len(texts[i].split()) + 1)  # START is given, not scored
         return totals
 
     @torch.inference_mode()

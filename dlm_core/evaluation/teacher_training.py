@@ -40,6 +40,10 @@ class TeacherConfig(Settings):
     batch_tokens: int = Field(default=2000, gt=0)
     min_count: int = Field(default=10, ge=0)
     """Words are kept that occur more often."""
+    max_words: int | None = Field(default=None, gt=0)
+    """The most frequent of them only."""
+    pieces: int = Field(default=0, ge=0)
+    """How many pieces there are to spell other words with; 0 leaves these UNK."""
     seed: int = 0
     """Of weights, order and dropout."""
 
@@ -117,6 +121,7 @@ def train_teacher(
     config: TeacherConfig | None = None,
     device: str = "cpu",
     told: Told | None = None,
+    vocab: Vocab | None = None,
 ) -> Score:
     """Train a teacher from scratch and keep the weights of the best validation NLL.
 
@@ -127,6 +132,7 @@ def train_teacher(
         config: shape and training.
         device: where it is trained.
         told: is called on the way.
+        vocab: a model's, instead of one built of `texts`.
 
     Returns:
         the best validation score.
@@ -138,9 +144,9 @@ def train_teacher(
     if config.width % config.heads:
         raise UsageError(f"width={config.width} is not a multiple of heads={config.heads}")
     torch.manual_seed(config.seed)
-    vocab = Vocab.build(texts, config.min_count)
+    vocab = vocab or Vocab.build(texts, config.min_count, config.max_words, config.pieces)
     fitting = [s for s in encode(texts, vocab) if len(s) <= config.positions]
-    valid = [t for t in held_out if len(t.split()) <= config.positions - 2]
+    valid = [t for t in held_out if len(vocab.encode(t)) <= config.positions - 2]
     if not (fitting and valid):
         raise UsageError(
             f"no text has at most {config.positions - 2} words", "raise positions (--positions)"

@@ -16,6 +16,7 @@ from dlm_core.control.compose import Controls, Term, as_controls
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.parse import parse_spec
 from dlm_core.control.protocol import BuildContext, Contrary, SupportsLengths, SupportsRounding
+from dlm_core.control.settle import settle
 from dlm_core.diffusion.surroundings import usual_torch
 from dlm_core.errors import UnsatisfiableError, UsageError
 from dlm_core.generation.arguments import whole
@@ -67,12 +68,15 @@ class Prepared:
     guards: tuple[Guard, ...]
     """One a control, for its own figures."""
     lengths: Lengths
+    """Numbers of words."""
     joint: tuple[Guard, ...]
     """The same, those that merge as one: what tilts and rounds."""
     length_weights: Tensor
-    """(max_words + 1,), of each number of words a text may have."""
+    """(max_words + 1,), of each number of positions a text may have."""
     writer: Writer | None = None
     """What writes these texts, shown what is asked; the model's own denoiser if None."""
+    whole: bool = False
+    """Texts have whole words alone, though the vocabulary has pieces."""
 
 
 @usual_torch()
@@ -88,14 +92,15 @@ def prepare(
         SpecError, UnsatisfiableError, MissingError: as `ControlSpec.check` and `build` do.
         PluginError: they raised something else.
     """
-    lengths = request.controls.check(model.info)
-    writer = writer_of(model, request.controls) if guidance.writer else None
-    context = BuildContext(model, frozenset() if writer is None else frozenset(writer.ids))
-    guards = tuple(_build(term, context, plugins) for term in request.controls)
+    controls, info, lengths = settle(request.controls, model.info)
+    writer = writer_of(model, controls) if guidance.writer else None
+    codes = frozenset() if writer is None else frozenset(writer.ids)
+    context = BuildContext(model, codes, info is not model.info)
+    guards = tuple(_build(term, context, plugins) for term in controls)
     joint = tuple(
-        next((g for t, g in zip(request.controls, guards, strict=True) if t is term), None)
+        next((g for t, g in zip(controls, guards, strict=True) if t is term), None)
         or _build(term, context, plugins)
-        for term in request.controls.merged()
+        for term in controls.merged()
     )
     rounding = [guard.label for guard in joint if isinstance(guard.control, SupportsRounding)]
     if len(rounding) > 1:
@@ -103,8 +108,10 @@ def prepare(
             f"controls '{rounding[0]}' and '{rounding[1]}' both choose the final words",
             "only controls that merge can be guaranteed together: drop one",
         )
-    weights = _length_weights(model, request.controls, lengths, joint, writer)
-    return Prepared(request, guards, lengths, joint, weights, writer)
+    # a word is a position at least
+    positions = Lengths(lengths.low) if info.vocab.pieces else lengths
+    weights = _length_weights(model, controls, positions, joint, writer)
+    return Prepared(request, guards, lengths, joint, weights, writer, context.whole)
 
 
 def _build(term: Term, context: BuildContext, plugins: Plugins) -> Guard:

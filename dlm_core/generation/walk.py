@@ -43,6 +43,7 @@ class Sample(NamedTuple):
     owner: int
     seed: int
     words: int
+    """Positions: as many as it has words and pieces."""
     free: bool = False
     """START, END and PAD are words like others, and the text ends where END falls."""
 
@@ -93,6 +94,8 @@ class Walk:
         self.groups = [group for group in self.owners if group.guards]
         self.free = torch.tensor([s.free for s in batch], device=device)  # (B,)
         self.allowed, self.fixed = self._canvas()
+        if model.vocab.pieces:
+            self.allowed = self._spelled([prepared[s.owner].whole for s in batch])
         writers = (prepared[s.owner].writer for s in batch)
         self.writer = next((writer for writer in writers if writer is not None), None)
         self.written = torch.tensor([prepared[s.owner].writer is not None for s in batch])
@@ -122,6 +125,15 @@ class Walk:
         window = fixed[:, self.offset : self.offset + self.longest]
         fixed[:, self.offset : self.offset + self.longest] = torch.where(inner >= 0, inner, window)
         return allowed, fixed
+
+    def _spelled(self, whole: Sequence[bool]) -> Tensor:
+        """What may be produced at each place, (B, width, V): no text begins with what goes on."""
+        vocab = self.model.vocab
+        allowed = self.allowed.repeat(1, self.width, 1)
+        allowed[:, self.offset, list(map(vocab.goes_on, range(len(vocab))))] = False
+        for row, alone in zip(allowed, whole, strict=True):
+            row[:, vocab.piece_ids.start :] &= not alone
+        return allowed
 
     def _temperature(self) -> Tensor:
         """Of each text's words, (B, 1, 1)."""

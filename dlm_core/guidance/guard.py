@@ -139,7 +139,8 @@ class Guard:
                 raise WrongReturnError(f"shape {tuple(ratios.shape)}", f"({count},)")
             if bool((ratios.isnan() | (ratios == torch.inf)).any()):
                 raise WrongReturnError("NaN or infinity", "logarithms")
-        return self.weight * ratios[:count]
+        ratios = ratios[:count]
+        return torch.where(ratios.isinf(), ratios, self.weight * ratios)  # 0 * inf is no number
 
     def faults(self, words: Sequence[str]) -> int:
         """`control.faults`, checked."""

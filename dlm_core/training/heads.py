@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from dlm_core.bundle import Model
 from dlm_core.control.state import LOG_FLOOR, State
+from dlm_core.corpora.example import Example
 from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.diffusion.prediction import Prediction
 from dlm_core.diffusion.surroundings import usual_torch
 from dlm_core.errors import UsageError
 from dlm_core.training.data import collate, layout
 from dlm_core.training.parallel import resolve_precision
+from dlm_core.vocab import Vocab
 
 
 @usual_torch()
@@ -139,3 +141,12 @@ def require_texts(usable: int, given: int, what: str, fewest: int = FEWEST_TEXTS
             f"too little to learn from: {found} of {given} texts {what}, {fewest} are needed",
             "give a larger corpus, or one that the control can read",
         )
+
+
+def of_whole_words(examples: Sequence[Example], vocab: Vocab) -> list[Example]:
+    """The texts of which no word is spelled in pieces: for a control that reads positions as words.
+
+    Of a vocabulary without pieces that is every text.
+    """
+    pieces = vocab.piece_ids
+    return [e for e in examples if not any(id_ in pieces for id_ in vocab.encode(e.text))]

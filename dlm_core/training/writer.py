@@ -8,6 +8,7 @@ noise stay the bundle's, so that every other head fits the writer as well.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -65,9 +66,10 @@ def read_shown(
     read = {name: kind.read_shown(examples) for name, kind in kinds.items()}
     texts = []
     for k, example in enumerate(examples):
-        ids = layout(vocab.encode(example.text), config, vocab)
+        entries = vocab.encode(example.text)
+        ids = layout(entries, config, vocab)
         everything = {name: shown[k] for name, shown in read.items()}
-        if ids is not None and 0 < len(example.text.split()) <= model.info.max_words:
+        if ids is not None and 0 < len(entries) <= model.info.max_words:
             known = {name: shown for name, shown in everything.items() if shown is not None}
             if len(known) == len(everything):
                 texts.append(ShownText(ids, example.text.split(), known))
@@ -103,6 +105,12 @@ def draw_shown(
             share = draws.random()
             known = [draws.random() < share for _ in range(length)]
     return found, known
+
+
+def _spread(shown: Shown, spelled: Sequence[Sequence[int]]) -> Shown:
+    """The codes of words as those of the entries that spell them."""
+    places = zip(shown.places, spelled, strict=False)
+    return replace(shown, places=tuple(place for place, ids in places for _ in ids))
 
 
 class WriterTrainer(Trainer):
@@ -170,8 +178,9 @@ class WriterTrainer(Trainer):
         for text in texts:
             assert isinstance(text, ShownText)
             shown, known = draw_shown(text, self.kinds, draws)
-            words = self.vocab.encode(" ".join(text.words))
-            rows.append((shown, [w if k else -1 for w, k in zip(words, known, strict=True)]))
+            spelled = [self.vocab.spell(word) for word in text.words]
+            held = [id_ if k else -1 for ids, k in zip(spelled, known, strict=True) for id_ in ids]
+            rows.append(([_spread(one, spelled) for one in shown], held))
         return collate_shown(rows, self.ids, self.vocab, width, self._offset)
 
     def usual_nats(self) -> float:
@@ -183,7 +192,8 @@ class WriterTrainer(Trainer):
             shown = self._shown(texts, draws, tokens.shape[1]).to(self.device)
             tokens, lengths = tokens.to(self.device), lengths.to(self.device)
             noise = PerSampleNoise(range(start, start + len(texts)), "likelihood", self.device)
-            words = torch.tensor([len(text.words) for text in texts], device=self.device)
+            taken = [len(self.vocab.encode(" ".join(text.words))) for text in texts]
+            words = torch.tensor(taken, device=self.device)
             place = torch.arange(tokens.shape[1], device=self.device) - self._offset
             counted = (place >= 0) & (place < words[:, None])
 

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from dlm_core.data_check import check_data, hold_out
+from dlm_core.config import TrainConfig
+from dlm_core.data_check import check_data, hold_out, new_vocab
 from dlm_core.errors import UsageError
 from dlm_core.vocab import Vocab
 
@@ -128,6 +129,37 @@ def test_with_a_models_vocabulary_the_unknown_are_told():
     assert "a head learns little from words that the model does not know" in report.advice
     with pytest.raises(UsageError, match=r"does not know 3 of 4 running words \(75%\)"):
         check_data(["The cheese. is nice."], vocab=vocab)
+
+
+def test_what_pieces_spell_is_told_and_nothing_is_lost():
+    texts = ["the cat sat", "the cat ran", "the sattran cat", "the cat"]
+    vocab = new_vocab(texts, TrainConfig(min_count=2, pieces=9))
+    assert vocab is not None
+    report = check_data(texts, min_count=2, max_words=4, new=vocab)
+    spelled = [len(vocab.spell(word)) for word in ("sat", "ran", "sattran")]
+    assert report.spelling == (len(vocab.piece_ids), 3, sum(spelled))
+    assert (report.unk, report.vocabulary, report.longest) == (0, 2, 3)
+    assert report.too_long == sum(2 + n > 4 for n in spelled) > 0
+    assert report.seen[-1] == "the cat"
+    (line,) = (line for line in report.lines() if line.startswith("vocabulary"))
+    assert "27.3% of the running words are spelled, in" in line
+    assert check_data(["the cat ran sat sattran cab"], vocab=vocab).lost == (("cab", 1),)
+    assert report.as_dict()["spelling"]["words"] == 3
+
+
+def test_texts_without_blanks_can_be_spelled():
+    parts = ("今天", "天气很好", "我们", "去公园", "玩吧")
+    texts = ["".join(parts[start:end]) for start in range(3) for end in range(start + 3, 6)]
+    vocab = new_vocab(texts, TrainConfig(min_count=10, pieces=60))
+    assert check_data(texts, new=vocab).unk == 0
+    with pytest.raises(UsageError, match="not split into words"):
+        check_data(texts)
+
+
+def test_the_most_frequent_words_alone():
+    texts = ["a a b b c c d d e e f"] * 20
+    report = check_data(texts, new=new_vocab(texts, TrainConfig(max_words=5)), min_count=10)
+    assert (report.vocabulary, report.unk) == (5, 20)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import torch
 from dlm_core.bundle import Model
 from dlm_core.control.codes import collate_shown
 from dlm_core.control.shown import Code, Shown
-from dlm_core.diffusion.denoisers.shown import NONE, ShownDenoiser, ShownIds
+from dlm_core.diffusion.denoisers.shown import MOST_WORDS, NONE, ShownDenoiser, ShownIds
 from dlm_core.diffusion.model import DiffusionLM
+from dlm_core.vocab import Vocab
 
 IDS = {"food=French": 1, "name": 2, "keyword": 3, "pos:NOUN": 4}
 
@@ -105,6 +106,16 @@ def test_ids_of_codes(tiny_model: Model) -> None:
     assert ids.order[0].tolist() == [0, 1, 0]
     assert ids.places[..., 0].tolist() == [[0, 4, 0, 0], [0, 0, 0, 0]]
     assert ids.given.tolist() == [[-1, -1, 7, -1], [-1, -1, -1, -1]]
+
+
+def test_words_of_a_code_are_copied_piece_by_piece(texts: tuple[str, ...]) -> None:
+    vocab = Vocab.build(texts, min_count=3, pieces=60)
+    row = Shown((Code(MILL.name, ("The", "riverside", "Mill")),))
+    ids = collate_shown([([row], [])], IDS, vocab, 2)
+    spelled = vocab.encode("The riverside Mill")
+    assert len(spelled) > 3
+    assert ids.words[0].tolist() == spelled[:MOST_WORDS]
+    assert ids.order[0].tolist() == list(range(len(spelled)))[:MOST_WORDS]
 
 
 def test_lengths_are_a_distribution_that_sees_how_much_is_asked(

@@ -11,16 +11,19 @@ import pytest
 import torch
 
 import dlm_core as dlm
-from dlm_core.bundle import Model, copy_bundle
+from dlm_core.bundle import Model, copy_bundle, save_bundle
 from dlm_core.config import ModelConfig, TrainConfig
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.protocol import BuildContext, Control
 from dlm_core.control.shown import Code, LearnsShown, Shown, SupportsShown
 from dlm_core.corpora import Example
+from dlm_core.diffusion.denoisers.shown import NONE
+from dlm_core.diffusion.model import DiffusionLM
 from dlm_core.errors import MissingError, UsageError
 from dlm_core.generation.writer import load_writer
 from dlm_core.plugins.registry import Plugins
 from dlm_core.training.writer import WriterTrainer, code_ids, draw_shown, read_shown
+from dlm_core.vocab import Vocab
 
 
 class Holds(ControlSpec):
@@ -133,6 +136,49 @@ def test_the_head_writes_where_a_control_can_be_shown(
     again = dlm.generate(model, [Holds(word="pub")], deterministic=True, **asked)
     assert [r.text for r in again] == [r.text for r in written]
     assert load_writer(model) is load_writer(model)
+
+
+class Capital(Holds):
+    """A code for each word with a capital."""
+
+    kind: ClassVar[str] = "capital"
+
+    @classmethod
+    def read_shown(cls, examples: Sequence[Example]) -> list[Shown | None]:
+        rows = ((w[0].isupper() for w in e.text.split()) for e in examples)
+        return [Shown(places=tuple("capital" if one else None for one in row)) for row in rows]
+
+    @classmethod
+    def draw_shown(cls, everything: Shown, words: Sequence[str], draws: Random) -> Shown:
+        return everything
+
+
+def test_the_code_of_a_word_stands_at_all_its_pieces(
+    texts: tuple[str, ...], tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    vocab = Vocab.build(texts, min_count=3, pieces=60)
+    config = tiny_config.model_copy(update={"vocab_size": len(vocab), "max_len": 60})
+    save_bundle(tmp_path, DiffusionLM(config, pad=vocab.pad, unk=vocab.unk), vocab)
+    model, kinds = Model.load(tmp_path), {"capital": Capital}
+    read = read_shown([Example(text) for text in texts * 6], kinds, model)
+    head = tmp_path / "controls/writer"
+    trainer = WriterTrainer(TrainConfig(), model, kinds, read, read[:4], tmp_path / "run", head)
+    batch = trainer._draw()
+    assert batch.shown is not None
+    told = 0
+    for ids, places, given in zip(batch.tokens, batch.shown.places, batch.shown.given, strict=True):
+        entries = [vocab.words[id_] for id_ in ids.tolist() if id_ != vocab.pad]
+        capital = False
+        expected = [
+            capital := capital if entry.startswith("##") else entry[0].isupper()
+            for entry in entries
+        ]
+        assert any("##" in entry for entry in entries)
+        if (found := places[: len(entries), 0] != NONE).any():
+            assert found.tolist() == expected
+            told += 1
+        assert all(g in (-1, id_) for g, id_ in zip(given.tolist(), ids.tolist(), strict=True))
+    assert told
 
 
 def test_a_writer_of_another_model_is_refused(

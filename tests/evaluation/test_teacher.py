@@ -11,6 +11,7 @@ import torch
 from dlm_core.errors import MissingError, UsageError
 from dlm_core.evaluation.teacher import Score, Teacher
 from dlm_core.evaluation.teacher_training import TeacherConfig, Told, learning_rate, train_teacher
+from dlm_core.vocab import Vocab
 
 CONFIG = TeacherConfig(
     steps=60, layers=1, width=16, heads=2, positions=16, dropout=0.0, lr=0.01, min_count=0
@@ -56,6 +57,20 @@ def test_scores_do_not_depend_on_the_batch(folder: Path, texts: tuple[str, ...])
     with torch.no_grad():
         hidden = teacher.model.transformer(ids[:, :-1]).last_hidden_state[0, -1]
     assert torch.allclose(last, hidden, atol=1e-5)
+
+
+def test_a_word_has_the_nats_of_its_pieces(tmp_path: Path, texts: tuple[str, ...]) -> None:
+    vocab = Vocab.build(texts, min_count=3, pieces=60)
+    train_teacher(texts, texts, tmp_path, CONFIG.model_copy(update={"positions": 60}), vocab=vocab)
+    teacher = Teacher.load(tmp_path)
+    assert teacher.vocab.words == vocab.words
+    ids = torch.tensor([[0, *vocab.encode(texts[0]), 1]])
+    words = len(texts[0].split())
+    assert ids.shape[1] > words + 2
+    with torch.no_grad():
+        nats = float(teacher.model(ids, labels=ids).loss) * (ids.shape[1] - 1)
+    assert teacher.totals(texts[:1]) == [(pytest.approx(nats, rel=1e-5), words + 1)]
+    assert teacher.too_long(["cheap " * 58, "zzz " * 20, "riverside " * 20]) == [2]
 
 
 def test_a_summary_is_a_mean_over_texts_and_over_tokens() -> None:

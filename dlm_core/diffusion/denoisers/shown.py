@@ -20,7 +20,7 @@ from dlm_core.diffusion.denoisers.base import ROWS
 from dlm_core.diffusion.denoisers.transformer import TransformerDenoiser, sinusoid
 
 MOST_WORDS = 8
-"""Words of a code that are told apart by their order."""
+"""Words of a code, and pieces of words, that are told apart by their order."""
 NONE = 0
 """Id of the code that says nothing."""
 
