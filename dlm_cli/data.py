@@ -90,7 +90,7 @@ def check(
     """
     from dlm_core.bundle import ModelInfo
     from dlm_core.config import TrainConfig, load_toml
-    from dlm_core.corpora import read_corpus
+    from dlm_core.corpora import learn, prepare, read_corpus
     from dlm_core.data_check import check_data, hold_out
     from dlm_core.errors import UsageError
 
@@ -102,12 +102,14 @@ def check(
     readers = load(plugin).corpora
     settings = TrainConfig.read(load_toml(config) if config else {}, str(config or "defaults"))
     info = ModelInfo.read(model) if model is not None else None
-    texts = [example.text for example in read_corpus(corpus, readers, encoding)]
+    read = read_corpus(corpus, readers, encoding)
     told = ""
     if valid is not None:
         told = f"{len(read_corpus(valid, readers, encoding)):,} texts of {valid}, for validation"
     elif info is None:
-        texts, _, told = hold_out(texts)
+        read, _, told = hold_out(read)
+    text, learnt = learn(read, info.text if info else settings.text)
+    texts = [example.text for example in prepare(read, text)]
     padded = settings.model.length_mode == "padded"
     holds = info.max_words if info else settings.model.max_len - 2 * padded
     report = check_data(
@@ -122,5 +124,5 @@ def check(
     if as_json:
         print_json(report.as_dict())
         return
-    for line in report.lines():
+    for line in (*([learnt] if learnt else ()), *report.lines()):
         print(line)

@@ -172,6 +172,31 @@ class LossWeights(Settings):
     anchor: float = 1.0
 
 
+class TextConfig(Settings):
+    """How the texts of a corpus are prepared (`dlm_core.corpora.prepare`)."""
+
+    tokenise: bool = True
+    """Cut words and marks apart; tokens stay as they are."""
+    case: Literal["keep", "lower", "true"] = "keep"
+    """`true` gives texts in small letters alone the capitals that the corpus has elsewhere."""
+    full_stop: bool = False
+    """Add one where the end mark is missing."""
+    sentences: tuple[int, int] | None = None
+    """Cut texts into windows of so many sentences, from the first number to the second."""
+    capitals: tuple[str, ...] | None = None
+    """Words that have capitals inside a sentence; learnt from the corpus for `true`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.sentences is not None and not 1 <= self.sentences[0] <= self.sentences[1]:
+            raise ValueError(f"sentences = {list(self.sentences)}: expected 1 <= first <= second")
+        return self
+
+
+AS_THEY_ARE = TextConfig(tokenise=False)
+"""What bundles and checkpoints of before there were settings of texts were trained on."""
+
+
 class TrainConfig(Settings):
     """How a Diffusion-LM is trained."""
 
@@ -220,6 +245,7 @@ class TrainConfig(Settings):
     save_every: int = Field(default=500, gt=0)
     eval_examples: int = Field(default=256, gt=0)
     sample_steps: int = Field(default=50, gt=0)
+    text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
 
     @model_validator(mode="after")

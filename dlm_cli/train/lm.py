@@ -138,7 +138,7 @@ def train_lm(
     """
     from dlm_cli.plugins.loading import load
     from dlm_core.bundle import Model as Bundle
-    from dlm_core.corpora import read_corpus
+    from dlm_core.corpora import learn, prepare, read_corpus
     from dlm_core.data_check import hold_out
 
     data, readers = read_settings(file, config), load(plugin).corpora
@@ -152,12 +152,17 @@ def train_lm(
     settings = _settings(data, str(file or config or "defaults"), saved, tuned)
     check_stop(stop_after, settings, saved)
     require_folder(out, "--out")
-    texts = [e.text for e in read_corpus(corpus, readers, encoding)]
+    read = read_corpus(corpus, readers, encoding)
     told = f"all of {valid}, for validation"
     if valid is not None:
-        valid_texts = [e.text for e in read_corpus(valid, readers, encoding)]
+        held_out = read_corpus(valid, readers, encoding)
     else:
-        texts, valid_texts, told = hold_out(texts)
+        read, held_out, told = hold_out(read)
+    text, learnt = learn(read, settings.text)
+    settings = settings.model_copy(update={"text": text})
+    texts, valid_texts = ([e.text for e in prepare(part, text)] for part in (read, held_out))
+    if learnt:
+        stderr(learnt)
     words = saved.vocabulary if saved else tuned.vocab if tuned else None
     vocab = _tell_data(texts, settings, words, corpus, told)
 
@@ -220,7 +225,8 @@ def _settings(
     if saved is not None:
         base = saved.config
     elif tuned is not None:
-        base = {"model": tuned.info.config.model_dump(mode="json")}
+        info = tuned.info
+        base = {"model": info.config.model_dump(mode="json"), "text": info.text.model_dump()}
     tables = {
         key: {**base[key], **value}
         for key, value in data.items()

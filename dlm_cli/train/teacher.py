@@ -16,12 +16,13 @@ from dlm_core.commands import command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dlm_core.config import TextConfig
     from dlm_core.evaluation.teacher import Score
     from dlm_core.evaluation.teacher_training import TeacherConfig
 
 EPILOG = examples(
     "dlm train teacher --corpus e2e:train.csv.gz --valid e2e:valid.csv.gz --out TEACHER",
-    "dlm train teacher --corpus text:mine.txt --out TEACHER --layers 2 --epochs 3",
+    "dlm train teacher --corpus text:mine.txt --out TEACHER --layers 2 --like runs/mine",
     "dlm score text:mine.txt --teacher TEACHER",
 )
 _TRAINING = "Training"
@@ -40,6 +41,14 @@ Valid = Annotated[
     typer.Option(
         metavar="READER:PATH",
         help="Validation texts; held out of --corpus if omitted.",
+        rich_help_panel="Data",
+    ),
+]
+Like = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Prepare the texts (tokens, case, windows) as those of this model were.",
         rich_help_panel="Data",
     ),
 ]
@@ -65,6 +74,7 @@ def train_teacher(
     lr: Annotated[float, _option("Peak learning rate.")] = 1e-3,
     batch_tokens: Annotated[int, _option("Positions in a batch.")] = 2000,
     min_count: Annotated[int, _option("Words are kept that occur more often.")] = 10,
+    like: Like = None,
     seed: Annotated[int, _option("Of weights, order and dropout.")] = 0,
     force: Replace = False,
     device: Device = "auto",
@@ -75,6 +85,8 @@ def train_teacher(
     ('--select lm:DIR'). The weights of the best validation are kept; two epochs
     without gain end the run.
     """
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.config import TextConfig
     from dlm_core.errors import UsageError
     from dlm_core.evaluation.teacher_training import TeacherConfig
 
@@ -83,28 +95,38 @@ def train_teacher(
             f"option '--out': {out} holds a model", "--force replaces it, or choose another folder"
         )
     require_folder(out, "--out")
+    text = ModelInfo.read(like).text if like is not None else TextConfig()
+    read, held_out, text = _read(corpus, valid, encoding, plugin, text)
     config = TeacherConfig(
         epochs=epochs, steps=steps, layers=layers, width=width, heads=heads, positions=positions,
         dropout=dropout, lr=lr, batch_tokens=batch_tokens, min_count=min_count, seed=seed,
+        text=text,
     )  # fmt: skip
-    run(_read(corpus, valid, encoding, plugin), out, config, pick_device(device))
+    run((read, held_out), out, config, pick_device(device))
 
 
 def _read(
-    corpus: str, valid: str | None, encoding: str | None, plugin: list[Path] | None
-) -> tuple[list[str], list[str]]:
-    """Texts to train on, and to look at."""
+    corpus: str,
+    valid: str | None,
+    encoding: str | None,
+    plugin: list[Path] | None,
+    text: TextConfig,
+) -> tuple[list[str], list[str], TextConfig]:
+    """Texts to train on, and to look at, and how they were prepared."""
     from dlm_cli.plugins.loading import load
-    from dlm_core.corpora import read_corpus
+    from dlm_core.corpora import learn, prepare, read_corpus
     from dlm_core.data_check import hold_out
 
     readers = load(plugin).corpora
-    texts = [e.text for e in read_corpus(corpus, readers, encoding)]
+    read = read_corpus(corpus, readers, encoding)
     if valid is not None:
-        return texts, [e.text for e in read_corpus(valid, readers, encoding)]
-    texts, held_out, told = hold_out(texts)
-    stderr(told)
-    return texts, held_out
+        held_out = read_corpus(valid, readers, encoding)
+    else:
+        read, held_out, told = hold_out(read)
+        stderr(told)
+    text, _ = learn(read, text)
+    texts, looked_at = ([e.text for e in prepare(part, text)] for part in (read, held_out))
+    return texts, looked_at, text
 
 
 def run(

@@ -12,10 +12,17 @@ from dlm_core.errors import UsageError
 
 @dataclass(frozen=True)
 class Example:
-    """One text of a corpus; `fields` holds its meaning representation where the corpus has one."""
+    """One text of a corpus.
+
+    Attributes:
+        text: the text.
+        fields: what else the corpus says of it: its meaning representation, a label.
+        sentences: the text's, where the corpus has them apart; empty where it does not.
+    """
 
     text: str
     fields: dict[str, str] = field(default_factory=dict)
+    sentences: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def fault(self) -> tuple[str, str] | None:
@@ -26,6 +33,10 @@ class Example:
             isinstance(word, str) for pair in self.fields.items() for word in pair
         ):
             return f"an Example whose fields are {self.fields!r}", "a dict of str to str"
+        if not isinstance(self.sentences, tuple) or not all(
+            isinstance(sentence, str) for sentence in self.sentences
+        ):
+            return f"an Example whose sentences are {self.sentences!r}", "a tuple of str"
         return None
 
 

@@ -63,7 +63,8 @@ def _checked(example: object) -> Example:
     found = expect(example, Example, "an Example")
     if fault := found.fault:
         raise WrongReturnError(*fault)
-    return Example(normal(found.text), {k: normal(v) for k, v in found.fields.items()})
+    fields = {normal(k): normal(v) for k, v in found.fields.items()}
+    return Example(normal(found.text), fields, tuple(map(normal, found.sentences)))
 
 
 def _decoding(read: CorpusReader, kind: str, encoding: str) -> CorpusReader:

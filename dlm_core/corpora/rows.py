@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,20 +116,23 @@ def story_rows(path: Path, lines: Lines) -> Iterator[Example]:
     An object has a string `text` or a list `sentences`; its other keys (`cased`) become fields.
     """
     for place, row in json_rows(path, lines):
-        story = _story(row)
-        if story is None:
+        sentences = _story(row)
+        if sentences is None:
             expected = '["story"], {"text": "story"} or {"sentences": ["...", ...]}'
             raise broken(path, place, f"expected {expected}", lines.hint)
         keys = row if isinstance(row, dict) else {}
-        yield Example(spaced(story), scalar_fields(keys, without=("text", "sentences")))
+        yield story(sentences, scalar_fields(keys, without=("text", "sentences")))
 
 
-def _story(row: object) -> str | None:
-    if isinstance(row, dict) and isinstance(row.get("sentences"), list):
-        sentences = row["sentences"]
-        return " ".join(sentences) if all(isinstance(s, str) for s in sentences) else None
+def story(sentences: Sequence[str], fields: dict[str, str]) -> Example:
+    """A text of sentences; a single one may hold several."""
+    parts = tuple(part for sentence in sentences if (part := spaced(sentence)))
+    return Example(" ".join(parts), fields, parts if len(parts) > 1 else ())
+
+
+def _story(row: object) -> list[str] | None:
     if isinstance(row, dict):
-        text = row.get("text")
+        found = row["sentences"] if isinstance(row.get("sentences"), list) else [row.get("text")]
     else:
-        text = row[0] if isinstance(row, list) and row else None
-    return text if isinstance(text, str) else None
+        found = row[:1] if isinstance(row, list) and row else [None]
+    return found if all(isinstance(part, str) for part in found) else None

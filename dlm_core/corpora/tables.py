@@ -10,7 +10,7 @@ from dlm_core.corpora import formats
 from dlm_core.corpora.example import Example, broken, scalar_fields, spaced
 from dlm_core.corpora.lines import Lines
 from dlm_core.corpora.meaning import once, parse_mr
-from dlm_core.corpora.rows import story_rows
+from dlm_core.corpora.rows import story, story_rows
 
 _RELEASED = {"Type": "eatType", "price": "priceRange", "family friendly": "familyFriendly"}
 """Fields of Diffusion-LM's own corpus, by their official names."""
@@ -63,7 +63,7 @@ def read_roc(path: Path, encoding: str | None = None) -> Iterator[Example]:
     wanted = tuple((name,) for name in (*formats.SENTENCES, *title))
     for _, cells in _table(path, lines, wanted):
         fields = {"title": cells[5]} if title else {}
-        yield Example(spaced(" ".join(cells[:5])), scalar_fields(fields, without=()))
+        yield story(cells[:5], scalar_fields(fields, without=()))
 
 
 def _table(
