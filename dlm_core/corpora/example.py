@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class Example:
 
 
 CorpusReader = Callable[[Path], Iterator[Example]]
-"""A reader may also take `encoding`, a name or None, as its second argument."""
+"""A reader may also take `encoding`, a name or None, and `options`, what stands behind `#`."""
 
 
 def broken(path: Path, place: str | int, what: str, hint: str | None = None) -> UsageError:
@@ -63,6 +64,16 @@ def spaced(text: str) -> str:
 
 
 def scalar_fields(row: Mapping[str, Any], without: tuple[str, ...]) -> dict[str, str]:
-    """The other values of a row, as strings: what is empty, null, a list or an object is none."""
-    values = {k: str(v) for k, v in row.items() if isinstance(v, str | int | float)}
+    """The other values of a row, as strings: what is empty, null, a list or an object is none.
+
+    A number that is none (NaN) is no value either, and 1.0 is 1: a data frame makes both of
+    integers where one is missing.
+    """
+    values = {k: _spelt(v) for k, v in row.items() if isinstance(v, str | int | float)}
     return {k: v for k, v in values.items() if k not in without and v.strip()}
+
+
+def _spelt(value: str | int | float) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.0f}" if value.is_integer() else str(value)
+    return str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +42,30 @@ def json_rows(path: Path, lines: Lines) -> Iterator[tuple[int | str, Any]]:
         yield f"entry {index} of its array", value
 
 
-def _row(path: Path, place: int | str, value: Any, expected: str, hint: str | None) -> Any:
-    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        raise broken(path, place, f"expected an object with a string 'text'{expected}", hint)
+def _row(
+    path: Path, place: int | str, value: Any, expected: str, hint: str | None, key: str = "text"
+) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get(key), str):
+        raise broken(path, place, f"expected an object with a string '{key}'{expected}", hint)
     return value
 
 
-def read_jsonl(path: Path, encoding: str | None = None) -> Iterator[Example]:
+def read_jsonl(
+    path: Path, encoding: str | None = None, options: Mapping[str, str] | None = None
+) -> Iterator[Example]:
     """One JSON object a line, or an array of them, with a string `text`.
 
-    Other values that are strings, numbers or booleans become fields.
+    Other values that are strings, numbers or booleans become fields. `options` names the keys of
+    the text and of fields that are called otherwise.
     """
     lines = Lines(path, "jsonl", encoding)
+    others = dict(options or {})
+    key = others.pop("text", "text")
     for place, value in json_rows(path, lines):
-        row = _row(path, place, value, "", lines.hint)
-        yield Example(spaced(row["text"]), scalar_fields(row, without=("text",)))
+        row = _row(path, place, value, "", lines.hint, key)
+        fields = scalar_fields(row, without=(key,))
+        renamed = {field: fields.pop(old) for field, old in others.items() if old in fields}
+        yield Example(spaced(row[key]), fields | renamed)
 
 
 def read_labelled(path: Path, encoding: str | None = None) -> Iterator[Example]:
