@@ -91,6 +91,7 @@ def check(
     from dlm_core.bundle import ModelInfo
     from dlm_core.config import TrainConfig, load_toml
     from dlm_core.corpora import learn, prepare, read_corpus
+    from dlm_core.corpora.fields import look_at_fields
     from dlm_core.data_check import check_data, hold_out
     from dlm_core.errors import UsageError
 
@@ -115,11 +116,14 @@ def check(
     report = check_data(
         texts,
         min_count=settings.min_count if min_count is None else min_count,
+        most_words=settings.max_words,
+        pieces=settings.pieces,
         max_words=holds if max_words is None else max_words,
         cuts=padded and info is None,
         vocab=info.vocab if info else None,
         held_out=told,
         source=corpus,
+        fields=look_at_fields(read),
     )
     if as_json:
         print_json(report.as_dict())

@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlm_core.errors import UsageError
+from dlm_core.vocab import Vocab
 
 if TYPE_CHECKING:
-    from dlm_core.vocab import Vocab
+    from dlm_core.corpora.fields import FieldReport
 
 T = TypeVar("T")
 
@@ -27,9 +28,16 @@ FEWEST_WORDS = 5
 """A vocabulary of fewer words is refused."""
 MOST_LOST = 0.5
 """A corpus that loses a larger share of its running words to UNK is refused."""
-_WORRYING_UNK = 0.05
+WORRYING_UNK = 0.01
+"""A larger share of UNK is better spelled."""
+PIECES = 4_000
+"""How many pieces are advised to spell rare words with."""
+_WORRYING_UNK_OF_HEADS = 0.05
 _WORRYING_GLUED = 0.03
+_FIELDS = 12
+"""Fields that are told one by one."""
 _RESERVED = ("START", "END", "UNK", "PAD")
+_SPELL = f"; words of many forms are better spelled: pieces = {PIECES}"
 _NO_BLANKS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 _CLOSING = ".,;:!?\"')]}…”’»。，、；：！？"
 
@@ -47,6 +55,8 @@ class DataReport:
     """Running words that the vocabulary lacks."""
     lost: tuple[tuple[str, int], ...]
     """The commonest of them, with their counts."""
+    positions: int
+    """Running words, spelled ones counted by their pieces."""
     mean_words: float
     longest: int
     max_words: int
@@ -65,6 +75,11 @@ class DataReport:
     seen: tuple[str, ...]
     """Three texts as the model sees them."""
     advice: tuple[str, ...]
+    pieces: int = 0
+    """Entries of the vocabulary that spell words."""
+    spelled: int = 0
+    """Running words that are spelled."""
+    fields: tuple[FieldReport, ...] = ()
 
     @property
     def unk_share(self) -> float:
@@ -87,18 +102,24 @@ class DataReport:
             said.append(f"held out: {self.held_out}")
         rule = f" of more than {self.min_count} uses" if self.min_count is not None else ""
         kept = f"vocabulary: {_many(self.vocabulary, 'word')}{rule}"
+        if self.pieces:
+            share = f"{self.spelled / max(1, self.words):.1%} of the running words"
+            kept += f" and {_many(self.pieces, 'piece')}, which spell {share}"
         said.append(f"{kept}; {self.unk_share:.1%} of the running words are UNK{self._lost()}")
         if self.too_long:
             what = "cut there" if self.cuts else "left out"
             said.append(
                 f"too long: {self.too_long:,} of {_many(self.texts, 'text')} have more than "
-                f"{self.max_words} words and are {what} (max_len)"
+                f"{self.max_words} {'pieces' if self.pieces else 'words'} and are {what} (max_len)"
             )
         if self.empty:
             said.append(f"empty: {_many(self.empty, 'text')} without a word")
         if self.reserved:
             names = ", ".join(f"{word} ({n:,})" for word, n in self.reserved)
             said.append(f"spelt like a mark of the vocabulary, taken as words: {names}")
+        said += [field.line for field in self.fields[:_FIELDS]]
+        if more := self.fields[_FIELDS:]:
+            said.append(f"and {_many(len(more), 'field')} more: {', '.join(f.name for f in more)}")
         said.append("as the model sees them:")
         said += [f"  | {text}" for text in self.seen]
         said += [f"advice: {line}" for line in self.advice]
@@ -139,22 +160,28 @@ def check_data(
     texts: Sequence[str],
     *,
     min_count: int = 10,
+    most_words: int | None = None,
+    pieces: int = 0,
     max_words: int = 64,
     cuts: bool = False,
     vocab: Vocab | None = None,
     held_out: str = "",
     source: str = "the corpus",
+    fields: Sequence[FieldReport] = (),
 ) -> DataReport:
     """Look at the texts a model, or with `vocab` a head, is to be trained on.
 
     Args:
-        texts: what is trained on, as a corpus reader gives it.
+        texts: what is trained on, prepared.
         min_count: words are kept that occur more often.
+        most_words: the most frequent of them only.
+        pieces: how many pieces spell the other words.
         max_words: what the model can hold.
         cuts: whether longer texts are cut (length mode `padded`) instead of left out.
         vocab: the words of a model that is there already; `min_count` is not used then.
         held_out: what is held out, as `hold_out` tells it.
         source: how errors call the corpus.
+        fields: of the corpus, as `look_at_fields` tells them.
 
     Raises:
         UsageError: there is no text, none fits, the texts are not split into words, or too few
@@ -162,22 +189,31 @@ def check_data(
     """
     split = [text.split() for text in texts]
     counts = Counter(word for words in split for word in words)
-    lengths = [len(words) for words in split]
     if not counts:
         raise UsageError(f"{source}: no text with a word in it")
-    known = _kept(counts, min_count) if vocab is None else set(vocab.plain_words)
+    given = vocab is not None
+    if vocab is None and pieces:
+        vocab = Vocab.build(texts, min_count, most_words, pieces)
+    whole = _kept(counts, min_count, most_words) if vocab is None else set(vocab.plain_words)
+    spelled = {}
+    if vocab is not None and vocab.pieces:
+        spelled = {word: ids for word in counts if vocab.unk not in (ids := vocab.spell(word))}
+    else:
+        _refuse_unsegmented(counts, source)
+    known = whole | spelled.keys()
+    lengths = [sum(len(spelled.get(word, "_")) for word in words) for words in split]
     lost = Counter({word: n for word, n in counts.items() if word not in known})
-    _refuse_unsegmented(counts, source)
     _refuse_unfit(lengths, max_words, cuts, source)
-    _refuse_lost(counts, lost, known, None if vocab else min_count, source)
+    _refuse_lost(counts, lost, known, None if given else min_count, source)
     glued = [word for word in counts if _glued(word)]
     report = DataReport(
         texts=len(texts),
         words=counts.total(),
-        vocabulary=len(known),
-        min_count=None if vocab else min_count,
+        vocabulary=len(whole),
+        min_count=None if given else min_count,
         unk=lost.total(),
         lost=tuple(lost.most_common(5)),
+        positions=sum(lengths),
         mean_words=counts.total() / len(texts),
         longest=max(lengths),
         max_words=max_words,
@@ -191,13 +227,17 @@ def check_data(
         held_out=held_out,
         seen=_seen([w[:max_words] for w in split if w and (cuts or len(w) <= max_words)], known),
         advice=(),
+        pieces=len(vocab.piece_ids) if vocab is not None else 0,
+        spelled=sum(counts[word] for word in spelled if word not in whole),
+        fields=tuple(fields),
     )
     advice = tuple(_advice(report, counts))
     return DataReport(**{**vars(report), "advice": advice})
 
 
-def _kept(counts: Counter[str], min_count: int) -> set[str]:
-    return {word for word, n in counts.items() if n > min_count}
+def _kept(counts: Counter[str], min_count: int, most: int | None = None) -> set[str]:
+    kept = [word for word, n in counts.items() if n > min_count]
+    return set(sorted(kept, key=lambda word: (-counts[word], word))[:most])
 
 
 def _refuse_unsegmented(counts: Counter[str], source: str) -> None:
@@ -208,7 +248,8 @@ def _refuse_unsegmented(counts: Counter[str], source: str) -> None:
         raise UsageError(
             f"{source}: the texts are not split into words: between blanks stand {mean:.0f} "
             f"characters on average ('{_short(next(iter(counts)))}')",
-            "put a blank between words, as a tokeniser of the language does",
+            f"spell them: pieces = {PIECES} in the config; or put a blank between words, as a "
+            "tokeniser of the language does",
         )
 
 
@@ -278,13 +319,36 @@ def _advice(report: DataReport, counts: Counter[str]) -> Iterable[str]:
             f"'{_short(word)}', and are words of their own: the texts are not tokenised; "
             f"write '{_short(word[:-1])} {word[-1]}'"
         )
-    if report.unk_share > _WORRYING_UNK:
-        if report.min_count is None:
-            yield "a head learns little from words that the model does not know"
-        elif lower := _lower(counts, report.min_count):
+    if report.min_count is None and report.unk_share > _WORRYING_UNK_OF_HEADS:
+        yield "a head learns little from words that the model does not know"
+    if report.min_count is not None and report.unk_share > WORRYING_UNK:
+        yield f"none of these words would be UNK if pieces spelled them: pieces = {PIECES}"
+        if lower := _lower(counts, report.min_count):
             yield f"fewer words would be UNK with a smaller min_count: {lower}"
+    script, share = _script(counts)
+    if script != "LATIN" and share > 0.5:
+        yield (
+            f"{share:.0%} of the letters are {script.title()}: pos and tree are judged by parsers "
+            "of English, and are of no use here" + ("" if report.pieces else _SPELL)
+        )
     if report.too_long > 0.02 * report.texts:
         yield "a larger max_len, or shorter texts (a sentence a line), would lose fewer of them"
+    for field in report.fields[:_FIELDS]:
+        yield from field.advice
+
+
+def _script(counts: Counter[str]) -> tuple[str, float]:
+    """The script that most letters of the commonest words are of, and their share."""
+    letters = Counter(
+        unicodedata.name(char, "").partition(" ")[0]
+        for word, _ in counts.most_common(2_000)
+        for char in word
+        if char.isalpha()
+    )
+    if not letters:
+        return "LATIN", 1.0
+    script, count = letters.most_common(1)[0]
+    return script, count / letters.total()
 
 
 def _glued(word: str) -> bool:

@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from dlm_core.corpora import Example
+from dlm_core.corpora.fields import look_at_fields
 from dlm_core.data_check import check_data, hold_out
 from dlm_core.errors import UsageError
 from dlm_core.vocab import Vocab
@@ -107,7 +109,8 @@ def test_many_unknown_words_get_advice_with_what_min_count_would_give():
     texts = corpus(100) + [f"the pub rare{i} rare{i}" for i in range(40)]
     report = check_data(texts, min_count=5)
     assert report.unk == 80
-    (advice,) = report.advice
+    spell, advice = report.advice
+    assert spell.endswith("if pieces spelled them: pieces = 4000")
     assert advice.startswith("fewer words would be UNK with a smaller min_count: 2 keeps 8 words")
     assert advice.endswith(", 1 keeps 48 words (0% UNK), 0 keeps 48 words (0% UNK)")
 
@@ -162,3 +165,65 @@ def test_what_cannot_be_learnt_from_is_refused_with_counts(texts, min_count, mes
 
 def test_split_texts_of_such_languages_pass():
     assert check_data(["今天 天气 很 好 ， 我们 去 公园 玩 吧 。"] * 20).unk == 0
+
+
+def test_pieces_spell_what_would_be_lost() -> None:
+    rare = [f"the pub is near stat{a}{b} and cheap" for a in "abcdefgh" for b in "klmnopqr"]
+    with_words = check_data(corpus(100) + rare, min_count=5)
+    assert with_words.unk == len(rare)
+    spelled = check_data(corpus(100) + rare, min_count=5, pieces=200)
+    assert (spelled.unk, spelled.spelled) == (0, len(rare))
+    vocab = Vocab.build(corpus(100) + rare, 5, None, 200)
+    assert spelled.pieces == len(vocab.piece_ids)
+    assert spelled.longest == max(len(vocab.encode(text)) for text in corpus(100) + rare)
+    assert any(f"and {spelled.pieces} pieces, which spell" in line for line in spelled.lines())
+    assert check_data(rare, vocab=vocab).unk == 0
+
+
+def test_text_without_blanks_is_told_what_to_do_and_taken_with_pieces() -> None:
+    texts = ["今天天气很好我们去公园玩吧", "我们今天去公园", "天气很好"] * 40
+    with pytest.raises(UsageError, match="not split into words") as caught:
+        check_data(texts)
+    assert "pieces = 4000" in caught.value.hint
+    report = check_data(texts, pieces=100, min_count=1000)
+    assert (report.unk, report.too_long) == (0, 0)
+    assert any("100% of the letters are Cjk" in line for line in report.advice)
+
+
+def test_another_script_is_told() -> None:
+    (advice,) = check_data(["в городе есть дешёвый паб ."] * 30, min_count=2).advice
+    assert advice.startswith("100% of the letters are Cyrillic")
+    assert advice.endswith("pieces = 4000")
+
+
+def test_what_fields_could_teach_is_told() -> None:
+    foods = ("Thai", "French", "Indian")
+    examples = [
+        Example(
+            f"Place{k} serves {foods[k % 3]} food .",
+            {"food": foods[k % 3], "name": f"place{k}", "id": f"#{k}", "city": "Rome"}
+            | ({"near": 'a, "b" = c'} if k % 4 == 0 else {}),
+        )
+        for k in range(60)
+    ]
+    reports = {report.name: report for report in look_at_fields(examples)}
+    assert {name: report.kind for name, report in reports.items()} == {
+        "food": "few values",
+        "name": "open",
+        "id": "unsaid",
+        "city": "one value",
+        "near": "one value",
+    }
+    assert (reports["food"].said, reports["id"].said, reports["near"].texts) == (1.0, 0.0, 15)
+    report = check_data([e.text for e in examples], min_count=0, fields=look_at_fields(examples))
+    assert "field food: 3 values in 100% of the texts; Thai (20), French (20), Indian (20)" in (
+        report.lines()
+    )
+    assert [line.partition(":")[0] for line in report.advice] == [
+        "field 'name' is open",
+        "field 'id' has a value a row, which the texts do not say",
+        "field 'city' has one value",
+        "field 'near' has one value",
+        "field 'near' is missing in 75% of the texts, which teach nothing of it",
+    ]
+    assert report.as_dict()["fields"][0]["name"] == "food"
