@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dlm_core.bundle import Model
+from dlm_core.bundle import EMBEDDING, Model
 from dlm_core.diffusion.model import DiffusionLM
 from dlm_core.errors import UsageError
 from dlm_core.vocab import Vocab
@@ -47,25 +47,24 @@ def start_from_fitting(net: DiffusionLM, vocab: Vocab, model: Model) -> str:
     shared = shared_entries(vocab, model.vocab)
     by_word = _dims_of_words(net)
     state, theirs = net.state_dict(), model.net.state_dict()
-    taken = total = 0
-    rows = False
+    taken = total = kept = 0
     for name, ours in state.items():
         if name == _OWN:
             continue
         other = theirs.get(name)
         if name in by_word:
-            rows |= _take_rows(ours, other, by_word[name], shared)
+            if _take_rows(ours, other, by_word[name], shared) and name == EMBEDDING:
+                kept = shared.shape[1]
             continue
         total += ours.numel()
         if other is not None and other.shape == ours.shape:
             ours.copy_(other)
             taken += ours.numel()
-    kept = int(shared.shape[1]) if rows else 0
     if not (kept or taken):
         raise UsageError(
-            f"--init: nothing of {model.info.name} fits: no word is shared, and no other weight "
-            "has its shape",
-            "leave out --init",
+            f"--init: nothing of {model.info.name} fits: its word vectors and all other weights "
+            "have another shape",
+            "take its shape: leave out the [model] table of --config",
         )
     return (
         f"--init: {kept:,} of {len(vocab):,} words begin with their vectors of "
