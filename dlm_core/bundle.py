@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlm_core.commands import command
-from dlm_core.config import AS_THEY_ARE, ModelConfig, TextConfig
+from dlm_core.config import ModelConfig, TextConfig
 from dlm_core.errors import DLMError, MissingError, UsageError
 from dlm_core.files import writing
 from dlm_core.locate import EMBEDDED as EMBEDDED
@@ -110,18 +110,8 @@ class ModelInfo:
 
     @property
     def text(self) -> TextConfig:
-        """How its texts were prepared, as those of its heads, writer and teacher must be.
-
-        Raises:
-            MissingError: config.json says it wrongly.
-        """
-        train = self.provenance.get("train")
-        if not isinstance(train, dict) or "text" not in train:
-            return AS_THEY_ARE
-        try:
-            return TextConfig.read(train["text"], f"{self.path / 'config.json'}, key 'train.text'")
-        except UsageError as error:
-            raise MissingError(error.message, error.hint) from error
+        """How its texts were prepared, as those of its heads, writer and teacher must be."""
+        return TextConfig.kept(self.provenance.get("train"), self.path / "config.json")
 
     @property
     def embedded(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dlm_core.errors import UsageError, did_you_mean
+from dlm_core.errors import MissingError, UsageError, did_you_mean
 from dlm_core.text import read_text
 
 FREE_TEMPERATURE, GUIDED_TEMPERATURE = 1.5, 1.0
@@ -191,6 +191,20 @@ class TextConfig(Settings):
         if self.sentences is not None and not 1 <= self.sentences[0] <= self.sentences[1]:
             raise ValueError(f"sentences = {list(self.sentences)}: expected 1 <= first <= second")
         return self
+
+    @classmethod
+    def kept(cls, settings: object, place: Path) -> TextConfig:
+        """Those among the settings that a trained model keeps; texts as they are without.
+
+        Raises:
+            MissingError: the file says them wrongly.
+        """
+        if not isinstance(settings, dict) or "text" not in settings:
+            return AS_THEY_ARE
+        try:
+            return cls.read(settings["text"], f"{place}, key 'text'")
+        except UsageError as error:
+            raise MissingError(error.message, error.hint) from error
 
 
 AS_THEY_ARE = TextConfig(tokenise=False)

@@ -13,7 +13,7 @@ import random
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlm_core.errors import UsageError
@@ -191,48 +191,68 @@ def check_data(
     counts = Counter(word for words in split for word in words)
     if not counts:
         raise UsageError(f"{source}: no text with a word in it")
-    given = vocab is not None
+    asked = min_count if vocab is None else None
     if vocab is None and pieces:
         vocab = Vocab.build(texts, min_count, most_words, pieces)
     whole = _kept(counts, min_count, most_words) if vocab is None else set(vocab.plain_words)
-    spelled = {}
-    if vocab is not None and vocab.pieces:
-        spelled = {word: ids for word in counts if vocab.unk not in (ids := vocab.spell(word))}
-    else:
-        _refuse_unsegmented(counts, source)
+    spelled = _spelled(counts, vocab)
+    _refuse_unsegmented(counts, vocab, source)
     known = whole | spelled.keys()
-    lengths = [sum(len(spelled.get(word, "_")) for word in words) for words in split]
+    lengths = [sum(spelled.get(word, 1) for word in words) for words in split]
     lost = Counter({word: n for word, n in counts.items() if word not in known})
     _refuse_unfit(lengths, max_words, cuts, source)
-    _refuse_lost(counts, lost, known, None if given else min_count, source)
-    glued = [word for word in counts if _glued(word)]
+    _refuse_lost(counts, lost, known, asked, source)
     report = DataReport(
-        texts=len(texts),
-        words=counts.total(),
-        vocabulary=len(whole),
-        min_count=None if given else min_count,
-        unk=lost.total(),
-        lost=tuple(lost.most_common(5)),
+        **_counted(split, counts),
+        **_vocabulary(counts, whole, lost, vocab),
+        min_count=asked,
         positions=sum(lengths),
-        mean_words=counts.total() / len(texts),
         longest=max(lengths),
         max_words=max_words,
         too_long=sum(n > max_words for n in lengths),
         cuts=cuts,
-        empty=lengths.count(0),
-        copies=len(split) - len({tuple(words) for words in split}),
-        glued=sum(counts[word] for word in glued),
-        glued_example=max(glued, key=lambda word: counts[word], default=""),
-        reserved=tuple((word, counts[word]) for word in _RESERVED if counts[word]),
         held_out=held_out,
         seen=_seen([w[:max_words] for w in split if w and (cuts or len(w) <= max_words)], known),
         advice=(),
-        pieces=len(vocab.piece_ids) if vocab is not None else 0,
-        spelled=sum(counts[word] for word in spelled if word not in whole),
         fields=tuple(fields),
     )
-    advice = tuple(_advice(report, counts))
-    return DataReport(**{**vars(report), "advice": advice})
+    return replace(report, advice=tuple(_advice(report, counts)))
+
+
+def _counted(split: Sequence[Sequence[str]], counts: Counter[str]) -> dict[str, Any]:
+    """What is told of the texts whatever the model."""
+    glued = [word for word in counts if _glued(word)]
+    return {
+        "texts": len(split),
+        "words": counts.total(),
+        "mean_words": counts.total() / len(split),
+        "empty": sum(not words for words in split),
+        "copies": len(split) - len({tuple(words) for words in split}),
+        "glued": sum(counts[word] for word in glued),
+        "glued_example": max(glued, key=lambda word: counts[word], default=""),
+        "reserved": tuple((word, counts[word]) for word in _RESERVED if counts[word]),
+    }
+
+
+def _vocabulary(
+    counts: Counter[str], whole: set[str], lost: Counter[str], vocab: Vocab | None
+) -> dict[str, Any]:
+    """How the words are kept: whole, spelled, or not at all."""
+    held = sum(n for word, n in counts.items() if word in whole)
+    return {
+        "vocabulary": len(whole),
+        "unk": lost.total(),
+        "lost": tuple(lost.most_common(5)),
+        "pieces": len(vocab.piece_ids) if vocab is not None else 0,
+        "spelled": counts.total() - held - lost.total(),
+    }
+
+
+def _spelled(counts: Counter[str], vocab: Vocab | None) -> dict[str, int]:
+    """How many pieces each word has that a vocabulary with pieces can say."""
+    if vocab is None or not vocab.pieces:
+        return {}
+    return {word: len(ids) for word in counts if vocab.unk not in (ids := vocab.spell(word))}
 
 
 def _kept(counts: Counter[str], min_count: int, most: int | None = None) -> set[str]:
@@ -240,8 +260,10 @@ def _kept(counts: Counter[str], min_count: int, most: int | None = None) -> set[
     return set(sorted(kept, key=lambda word: (-counts[word], word))[:most])
 
 
-def _refuse_unsegmented(counts: Counter[str], source: str) -> None:
-    """Texts in which a whole sentence is one word."""
+def _refuse_unsegmented(counts: Counter[str], vocab: Vocab | None, source: str) -> None:
+    """Texts in which a whole sentence is one word, which only pieces can spell."""
+    if vocab is not None and vocab.pieces:
+        return
     mean = sum(len(word) * n for word, n in counts.items()) / counts.total()
     letters = Counter(_writes_no_blanks(char) for word in counts for char in word if char.isalpha())
     if mean > (8 if letters[True] > letters[False] else 20):

@@ -16,7 +16,8 @@ from dlm_cli.train.settings import SettingsFile, read_settings
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model as Bundle
-    from dlm_core.config import TrainConfig
+    from dlm_core.config import TextConfig, TrainConfig
+    from dlm_core.corpora import CorpusReader
     from dlm_core.training.checkpoint import Checkpoint
     from dlm_core.training.loop import Trainer
     from dlm_core.vocab import Vocab
@@ -149,8 +150,6 @@ def train_lm(
     """
     from dlm_cli.plugins.loading import load
     from dlm_core.bundle import Model as Bundle
-    from dlm_core.corpora import learn, prepare, read_corpus
-    from dlm_core.data_check import hold_out
 
     data, readers = read_settings(file, config), load(plugin).corpora
     if max_steps is not None:
@@ -163,17 +162,8 @@ def train_lm(
     settings = _settings(data, str(file or config or "defaults"), saved, tuned, new_words)
     check_stop(stop_after, settings, saved)
     require_folder(out, "--out")
-    read = read_corpus(corpus, readers, encoding)
-    told = f"all of {valid}, for validation"
-    if valid is not None:
-        held_out = read_corpus(valid, readers, encoding)
-    else:
-        read, held_out, told = hold_out(read)
-    text, learnt = learn(read, settings.text)
+    texts, valid_texts, text, told = read_prepared(settings.text, corpus, valid, readers, encoding)
     settings = settings.model_copy(update={"text": text})
-    texts, valid_texts = ([e.text for e in prepare(part, text)] for part in (read, held_out))
-    if learnt:
-        stderr(learnt)
     words = saved.vocabulary if saved else tuned.vocab if tuned and not new_words else None
     vocab = _tell_data(texts, settings, words, corpus, told)
 
@@ -186,6 +176,29 @@ def train_lm(
     _begin(trainer, resume, new_data, tuned, new_words)
     if run(trainer, stop_after):
         stderr(f"wrote the bundle {out}")
+
+
+def read_prepared(
+    text: TextConfig,
+    corpus: str,
+    valid: str | None,
+    readers: dict[str, CorpusReader],
+    encoding: str | None,
+) -> tuple[list[str], list[str], TextConfig, str]:
+    """Texts to train on and to validate with, how they were prepared, and what is held out."""
+    from dlm_core.corpora import learn, prepare, read_corpus
+    from dlm_core.data_check import hold_out
+
+    read = read_corpus(corpus, readers, encoding)
+    if valid is not None:
+        held_out, told = read_corpus(valid, readers, encoding), f"all of {valid}, for validation"
+    else:
+        read, held_out, told = hold_out(read)
+    text, learnt = learn(read, text)
+    if learnt:
+        stderr(learnt)
+    texts, valid_texts = ([e.text for e in prepare(part, text)] for part in (read, held_out))
+    return texts, valid_texts, text, told
 
 
 def _check_beginning(

@@ -11,12 +11,12 @@ from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
 from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
+from dlm_cli.train.lm import read_prepared
 from dlm_core.commands import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dlm_core.config import TextConfig
     from dlm_core.evaluation.teacher import Score
     from dlm_core.evaluation.teacher_training import TeacherConfig
 
@@ -85,6 +85,7 @@ def train_teacher(
     ('--select lm:DIR'). The weights of the best validation are kept; two epochs
     without gain end the run.
     """
+    from dlm_cli.plugins.loading import load
     from dlm_core.bundle import ModelInfo
     from dlm_core.config import TextConfig
     from dlm_core.errors import UsageError
@@ -96,37 +97,14 @@ def train_teacher(
         )
     require_folder(out, "--out")
     text = ModelInfo.read(like).text if like is not None else TextConfig()
-    read, held_out, text = _read(corpus, valid, encoding, plugin, text)
+    texts, held_out, text, told = read_prepared(text, corpus, valid, load(plugin).corpora, encoding)
+    stderr(told)
     config = TeacherConfig(
         epochs=epochs, steps=steps, layers=layers, width=width, heads=heads, positions=positions,
         dropout=dropout, lr=lr, batch_tokens=batch_tokens, min_count=min_count, seed=seed,
         text=text,
     )  # fmt: skip
-    run((read, held_out), out, config, pick_device(device))
-
-
-def _read(
-    corpus: str,
-    valid: str | None,
-    encoding: str | None,
-    plugin: list[Path] | None,
-    text: TextConfig,
-) -> tuple[list[str], list[str], TextConfig]:
-    """Texts to train on, and to look at, and how they were prepared."""
-    from dlm_cli.plugins.loading import load
-    from dlm_core.corpora import learn, prepare, read_corpus
-    from dlm_core.data_check import hold_out
-
-    readers = load(plugin).corpora
-    read = read_corpus(corpus, readers, encoding)
-    if valid is not None:
-        held_out = read_corpus(valid, readers, encoding)
-    else:
-        read, held_out, told = hold_out(read)
-        stderr(told)
-    text, _ = learn(read, text)
-    texts, looked_at = ([e.text for e in prepare(part, text)] for part in (read, held_out))
-    return texts, looked_at, text
+    run((texts, held_out), out, config, pick_device(device))
 
 
 def run(

@@ -179,13 +179,11 @@ class Teacher:
 def _text(folder: Path) -> TextConfig:
     """How its texts were prepared: of its settings, where it has kept them."""
     log = folder / "training.json"
-    if not log.is_file():
-        return AS_THEY_ARE
     try:
-        settings = load_json(log.read_bytes())["settings"]
-        return TextConfig.read(settings.get("text", AS_THEY_ARE.model_dump()), str(log))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        kept = load_json(log.read_bytes()) if log.is_file() else {}
+    except (OSError, ValueError) as error:
         raise MissingError(f"cannot read {log}: {error}") from error
+    return TextConfig.kept(kept.get("settings") if isinstance(kept, dict) else None, log)
 
 
 def check_teacher(folder: Path) -> None:
