@@ -74,7 +74,7 @@ class DataReport:
     held_out: str
     seen: tuple[str, ...]
     """Three texts as the model sees them."""
-    advice: tuple[str, ...]
+    advice: tuple[str, ...] = ()
     pieces: int = 0
     """Entries of the vocabulary that spell words."""
     spelled: int = 0
@@ -213,7 +213,6 @@ def check_data(
         cuts=cuts,
         held_out=held_out,
         seen=_seen([w[:max_words] for w in split if w and (cuts or len(w) <= max_words)], known),
-        advice=(),
         fields=tuple(fields),
     )
     return replace(report, advice=tuple(_advice(report, counts)))
@@ -249,10 +248,11 @@ def _vocabulary(
 
 
 def _spelled(counts: Counter[str], vocab: Vocab | None) -> dict[str, int]:
-    """How many pieces each word has that a vocabulary with pieces can say."""
+    """How many pieces each word has that a vocabulary with pieces can say; the pieces have one."""
     if vocab is None or not vocab.pieces:
         return {}
-    return {word: len(ids) for word in counts if vocab.unk not in (ids := vocab.spell(word))}
+    words = {word: len(ids) for word in counts if vocab.unk not in (ids := vocab.spell(word))}
+    return {vocab.words[k]: 1 for k in vocab.piece_ids} | words
 
 
 def _kept(counts: Counter[str], min_count: int, most: int | None = None) -> set[str]:

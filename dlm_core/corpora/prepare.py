@@ -10,6 +10,7 @@ bundle keeps (`ModelInfo.text`).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from random import Random
 
@@ -85,7 +86,7 @@ def _sentences(example: Example, text: TextConfig) -> list[Words]:
         sentences = list(split_sentences(_tokens(example.text, text)))
     if text.full_stop:
         for words in sentences if example.sentences else sentences[-1:]:
-            if not _ended(words, 0, len(words)):
+            if not _ended(words):
                 words[-1:] = ["."] if words[-1] in _WEAK else [words[-1], "."]
     return sentences
 
@@ -104,26 +105,25 @@ def split_sentences(words: Sequence[str]) -> Iterator[Words]:
     is in small letters.
     """
     small = is_small(words)
-    start = 0
-    for k in range(1, len(words)):
-        word = words[k]
-        if not _ended(words, start, k) or word in _CLOSING or _is_end(word):
-            continue
-        if word in _STRAIGHT and words[start:k].count(word) % 2:  # it closes what was opened
-            continue
-        if _trails(words[k - 1]) if small else word[0].islower():
-            continue
-        yield list(words[start:k])
-        start = k
+    start, ended = 0, False
+    quotes: Counter[str] = Counter()
+    for k, word in enumerate(words):
+        closes = word in _CLOSING or _is_end(word) or quotes[word] % 2 == 1
+        goes_on = k > 0 and _trails(words[k - 1]) if small else word[0].islower()
+        if ended and not closes and not goes_on:
+            yield list(words[start:k])
+            start, ended = k, False
+            quotes.clear()
+        ended = _is_end(word) or (ended and word in (*_CLOSING, *_STRAIGHT))
+        quotes[word] += word in _STRAIGHT
     if start < len(words):
         yield list(words[start:])
 
 
-def _ended(words: Sequence[str], start: int, end: int) -> bool:
+def _ended(words: Sequence[str]) -> bool:
     """Does an end mark stand last, or before closing quotes and brackets?"""
-    while end > start and words[end - 1] in (*_CLOSING, *_STRAIGHT):
-        end -= 1
-    return end > start and _is_end(words[end - 1])
+    rest = (word for word in reversed(words) if word not in (*_CLOSING, *_STRAIGHT))
+    return _is_end(next(rest, " "))
 
 
 def _is_end(token: str) -> bool:

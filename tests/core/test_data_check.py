@@ -181,7 +181,7 @@ def test_pieces_spell_what_would_be_lost() -> None:
 
 
 def test_text_without_blanks_is_told_what_to_do_and_taken_with_pieces() -> None:
-    texts = ["今天天气很好我们去公园玩吧", "我们今天去公园", "天气很好"] * 40
+    texts = ["今天天气很好我们去公园玩吧", "我们今天去公园玩", "天气很好我们去公园玩"] * 40
     with pytest.raises(UsageError, match="not split into words") as caught:
         check_data(texts)
     assert "pieces = 4000" in caught.value.hint
