@@ -103,7 +103,8 @@ def test_the_recipe_is_valid_and_the_check_is_told(run_cli, tmp_path: Path, monk
     (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, rows(300))))
     (tmp_path / "recipes").mkdir()
     corpus, out = "jsonl:own.jsonl#text=body", "recipes/own.toml"
-    code, _, told = run_cli("train", "init", "--corpus", corpus, "--minutes", "1", "-o", out)
+    run = run_cli("train", "init", "--corpus", corpus, "--minutes", "1", "-o", out)
+    code, told = run.code, run.err
     assert code == 0, told
     assert "data: 300 texts" in told
     assert "field food: 3 values in 100% of the texts" in told
@@ -123,7 +124,8 @@ def test_the_recipe_is_valid_and_the_check_is_told(run_cli, tmp_path: Path, monk
     assert recipe["controls"]["semantic"]["steps"] >= 20
     assert "id" not in recipe["controls"]
 
-    code, _, told = run_cli("train", "init", "--corpus", corpus, "-o", out)
+    run = run_cli("train", "init", "--corpus", corpus, "-o", out)
+    code, told = run.code, run.err
     assert code == 2
     assert "--force replaces it" in told
 
@@ -131,7 +133,8 @@ def test_the_recipe_is_valid_and_the_check_is_told(run_cli, tmp_path: Path, monk
 def test_what_cannot_be_trained_on_is_refused(run_cli, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.txt").write_text("one two\n" * 30)
-    code, _, told = run_cli("train", "init", "--corpus", "text:a.txt", "-o", "r.toml")
+    run = run_cli("train", "init", "--corpus", "text:a.txt", "-o", "r.toml")
+    code, told = run.code, run.err
     assert code == 2
     assert "too little is left to learn from" in told
     assert not (tmp_path / "r.toml").exists()
