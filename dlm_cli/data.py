@@ -90,8 +90,9 @@ def check(
     """
     from dlm_core.bundle import ModelInfo
     from dlm_core.config import TrainConfig, load_toml
-    from dlm_core.corpora import read_corpus
-    from dlm_core.data_check import check_data, hold_out, new_vocab
+    from dlm_core.corpora import learn, prepare, read_corpus
+    from dlm_core.corpora.fields import look_at_fields
+    from dlm_core.data_check import check_data, hold_out
     from dlm_core.errors import UsageError
 
     if model is not None and (min_count is not None or config is not None or valid is not None):
@@ -102,28 +103,30 @@ def check(
     readers = load(plugin).corpora
     settings = TrainConfig.read(load_toml(config) if config else {}, str(config or "defaults"))
     info = ModelInfo.read(model) if model is not None else None
-    texts = [example.text for example in read_corpus(corpus, readers, encoding)]
+    read = read_corpus(corpus, readers, encoding)
     told = ""
     if valid is not None:
         told = f"{len(read_corpus(valid, readers, encoding)):,} texts of {valid}, for validation"
     elif info is None:
-        texts, _, told = hold_out(texts)
-    if min_count is not None:
-        settings = settings.model_copy(update={"min_count": min_count})
+        read, _, told = hold_out(read)
+    text, learnt = learn(read, info.text if info else settings.text)
+    texts = [example.text for example in prepare(read, text)]
     padded = settings.model.length_mode == "padded"
     holds = info.max_words if info else settings.model.max_len - 2 * padded
     report = check_data(
         texts,
-        min_count=settings.min_count,
+        min_count=settings.min_count if min_count is None else min_count,
+        most_words=settings.max_words,
+        pieces=settings.pieces,
         max_words=holds if max_words is None else max_words,
         cuts=padded and info is None,
         vocab=info.vocab if info else None,
-        new=new_vocab(texts, settings) if info is None else None,
         held_out=told,
         source=corpus,
+        fields=look_at_fields(read),
     )
     if as_json:
         print_json(report.as_dict())
         return
-    for line in report.lines():
+    for line in (*([learnt] if learnt else ()), *report.lines()):
         print(line)

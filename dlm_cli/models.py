@@ -203,6 +203,8 @@ def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
     for key, value in data.items():
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and len(value) > 8:
+            rows.append((f"{prefix}{key}", f"{len(value):,} entries"))
         else:
             rows.append((f"{prefix}{key}", value))
     return rows

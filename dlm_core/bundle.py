@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlm_core.commands import command
-from dlm_core.config import ModelConfig
+from dlm_core.config import ModelConfig, TextConfig
 from dlm_core.errors import DLMError, MissingError, UsageError
 from dlm_core.files import writing
 from dlm_core.locate import EMBEDDED as EMBEDDED
@@ -107,6 +107,11 @@ class ModelInfo:
     def digest(self) -> str:
         """Names what a head relies on: words, their vectors and the noise; from the files alone."""
         return _digest(self, read_halves(self.path / WEIGHTS, EMBEDDING))
+
+    @property
+    def text(self) -> TextConfig:
+        """How its texts were prepared, as those of its heads, writer and teacher must be."""
+        return TextConfig.kept(self.provenance.get("train"), self.path / "config.json")
 
     @property
     def embedded(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dlm_core.errors import UsageError, did_you_mean
+from dlm_core.errors import MissingError, UsageError, did_you_mean
 from dlm_core.text import read_text
 
 FREE_TEMPERATURE, GUIDED_TEMPERATURE = 1.5, 1.0
@@ -172,6 +172,45 @@ class LossWeights(Settings):
     anchor: float = 1.0
 
 
+class TextConfig(Settings):
+    """How the texts of a corpus are prepared (`dlm_core.corpora.prepare`)."""
+
+    tokenise: bool = True
+    """Cut words and marks apart; tokens stay as they are."""
+    case: Literal["keep", "lower", "true"] = "keep"
+    """`true` gives texts in small letters alone the capitals that the corpus has elsewhere."""
+    full_stop: bool = False
+    """Add one where the end mark is missing."""
+    sentences: tuple[int, int] | None = None
+    """Cut texts into windows of so many sentences, from the first number to the second."""
+    capitals: tuple[str, ...] | None = None
+    """Words that have capitals inside a sentence; learnt from the corpus for `true`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.sentences is not None and not 1 <= self.sentences[0] <= self.sentences[1]:
+            raise ValueError(f"sentences = {list(self.sentences)}: expected 1 <= first <= second")
+        return self
+
+    @classmethod
+    def kept(cls, settings: object, place: Path) -> TextConfig:
+        """Those among the settings that a trained model keeps; texts as they are without.
+
+        Raises:
+            MissingError: the file says them wrongly.
+        """
+        if not isinstance(settings, dict) or "text" not in settings:
+            return AS_THEY_ARE
+        try:
+            return cls.read(settings["text"], f"{place}, key 'text'")
+        except UsageError as error:
+            raise MissingError(error.message, error.hint) from error
+
+
+AS_THEY_ARE = TextConfig(tokenise=False)
+"""What bundles and checkpoints of before there were settings of texts were trained on."""
+
+
 class TrainConfig(Settings):
     """How a Diffusion-LM is trained."""
 
@@ -220,6 +259,7 @@ class TrainConfig(Settings):
     save_every: int = Field(default=500, gt=0)
     eval_examples: int = Field(default=256, gt=0)
     sample_steps: int = Field(default=50, gt=0)
+    text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
 
     @model_validator(mode="after")

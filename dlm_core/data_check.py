@@ -12,15 +12,15 @@ from __future__ import annotations
 import random
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlm_core.errors import UsageError
+from dlm_core.vocab import Vocab
 
 if TYPE_CHECKING:
-    from dlm_core.config import TrainConfig
-    from dlm_core.vocab import Vocab
+    from dlm_core.corpora.fields import FieldReport
 
 T = TypeVar("T")
 
@@ -28,22 +28,18 @@ FEWEST_WORDS = 5
 """A vocabulary of fewer words is refused."""
 MOST_LOST = 0.5
 """A corpus that loses a larger share of its running words to UNK is refused."""
-_WORRYING_UNK = 0.05
+WORRYING_UNK = 0.01
+"""A larger share of UNK is better spelled."""
+PIECES = 4_000
+"""How many pieces are advised to spell rare words with."""
+_WORRYING_UNK_OF_HEADS = 0.05
 _WORRYING_GLUED = 0.03
+_FIELDS = 12
+"""Fields that are told one by one."""
 _RESERVED = ("START", "END", "UNK", "PAD")
+_SPELL = f"; words of many forms are better spelled: pieces = {PIECES}"
 _NO_BLANKS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 _CLOSING = ".,;:!?\"')]}…”’»。，、；：！？"
-
-
-class Spelling(NamedTuple):
-    """What pieces do for a corpus."""
-
-    pieces: int
-    """Of the vocabulary, beside whole words."""
-    words: int
-    """Running words that are spelled."""
-    entries: int
-    """How many pieces these are in all."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +52,11 @@ class DataReport:
     min_count: int | None
     """None where the vocabulary is that of a model."""
     unk: int
-    """Running words that the vocabulary can neither hold nor spell."""
+    """Running words that the vocabulary lacks."""
     lost: tuple[tuple[str, int], ...]
     """The commonest of them, with their counts."""
+    positions: int
+    """Running words, spelled ones counted by their pieces."""
     mean_words: float
     longest: int
     max_words: int
@@ -76,9 +74,12 @@ class DataReport:
     held_out: str
     seen: tuple[str, ...]
     """Three texts as the model sees them."""
-    advice: tuple[str, ...]
-    spelling: Spelling | None = None
-    """Of a vocabulary with pieces."""
+    advice: tuple[str, ...] = ()
+    pieces: int = 0
+    """Entries of the vocabulary that spell words."""
+    spelled: int = 0
+    """Running words that are spelled."""
+    fields: tuple[FieldReport, ...] = ()
 
     @property
     def unk_share(self) -> float:
@@ -87,8 +88,7 @@ class DataReport:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        spelling = self.spelling._asdict() if self.spelling else None
-        return {**asdict(self), "spelling": spelling, "unk_share": round(self.unk_share, 6)}
+        return {**asdict(self), "unk_share": round(self.unk_share, 6)}
 
     def lines(self) -> list[str]:
         """The report, a line a subject; what is in order is not mentioned."""
@@ -101,31 +101,30 @@ class DataReport:
         if self.held_out:
             said.append(f"held out: {self.held_out}")
         rule = f" of more than {self.min_count} uses" if self.min_count is not None else ""
-        kept = f"vocabulary: {_many(self.vocabulary, 'word')}{rule}{self._spelled()}"
+        kept = f"vocabulary: {_many(self.vocabulary, 'word')}{rule}"
+        if self.pieces:
+            share = f"{self.spelled / max(1, self.words):.1%} of the running words"
+            each = (self.positions - self.words + self.spelled) / max(1, self.spelled)
+            kept += f" and {_many(self.pieces, 'piece')}, which spell {share}, {each:.1f} a word"
         said.append(f"{kept}; {self.unk_share:.1%} of the running words are UNK{self._lost()}")
         if self.too_long:
             what = "cut there" if self.cuts else "left out"
-            unit = "words and pieces" if self.spelling else "words"
             said.append(
                 f"too long: {self.too_long:,} of {_many(self.texts, 'text')} have more than "
-                f"{self.max_words} {unit} and are {what} (max_len)"
+                f"{self.max_words} {'pieces' if self.pieces else 'words'} and are {what} (max_len)"
             )
         if self.empty:
             said.append(f"empty: {_many(self.empty, 'text')} without a word")
         if self.reserved:
             names = ", ".join(f"{word} ({n:,})" for word, n in self.reserved)
             said.append(f"spelt like a mark of the vocabulary, taken as words: {names}")
+        said += [field.line for field in self.fields[:_FIELDS]]
+        if more := self.fields[_FIELDS:]:
+            said.append(f"and {_many(len(more), 'field')} more: {', '.join(f.name for f in more)}")
         said.append("as the model sees them:")
         said += [f"  | {text}" for text in self.seen]
         said += [f"advice: {line}" for line in self.advice]
         return said
-
-    def _spelled(self) -> str:
-        if self.spelling is None:
-            return ""
-        pieces, words, entries = self.spelling
-        said = f" and {_many(pieces, 'piece')}; {words / max(1, self.words):.1%} of the running "
-        return said + "words are spelled" + (f", in {entries / words:.1f} each" if words else "")
 
     def _lost(self) -> str:
         if not self.lost:
@@ -158,116 +157,122 @@ def hold_out(items: Sequence[T]) -> tuple[list[T], list[T], str]:
     )
 
 
-def new_vocab(texts: Sequence[str], settings: TrainConfig) -> Vocab | None:
-    """The vocabulary to train with, where its settings are more than `min_count`; else None.
-
-    Raises:
-        UsageError: `pieces` are fewer than the characters to spell with.
-    """
-    from dlm_core.vocab import Vocab
-
-    if settings.max_words is None and not settings.pieces:
-        return None
-    return Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
-
-
 def check_data(
     texts: Sequence[str],
     *,
     min_count: int = 10,
+    most_words: int | None = None,
+    pieces: int = 0,
     max_words: int = 64,
     cuts: bool = False,
     vocab: Vocab | None = None,
-    new: Vocab | None = None,
     held_out: str = "",
     source: str = "the corpus",
+    fields: Sequence[FieldReport] = (),
 ) -> DataReport:
     """Look at the texts a model, or with `vocab` a head, is to be trained on.
 
     Args:
-        texts: what is trained on, as a corpus reader gives it.
+        texts: what is trained on, prepared.
         min_count: words are kept that occur more often.
+        most_words: the most frequent of them only.
+        pieces: how many pieces spell the other words.
         max_words: what the model can hold.
         cuts: whether longer texts are cut (length mode `padded`) instead of left out.
         vocab: the words of a model that is there already; `min_count` is not used then.
-        new: as `new_vocab` gives it.
         held_out: what is held out, as `hold_out` tells it.
         source: how errors call the corpus.
+        fields: of the corpus, as `look_at_fields` tells them.
 
     Raises:
-        UsageError: no text, none fits, not split into words, or too few are kept; and what helps.
+        UsageError: there is no text, none fits, the texts are not split into words, or too few
+            words are kept; with the counts and what would help.
     """
     split = [text.split() for text in texts]
     counts = Counter(word for words in split for word in words)
-    known, spelled = _entries(counts, min_count, vocab or new, source)
-    lost = Counter({w: n for w, n in counts.items() if w not in known and w not in spelled})
-    lengths = [sum(len(spelled.get(word, "_")) for word in words) for words in split]
-    fitting = [w for w, n in zip(split, lengths, strict=True) if n and (cuts or n <= max_words)]
-    if not spelled:
-        _refuse_unsegmented(counts, source)
+    if not counts:
+        raise UsageError(f"{source}: no text with a word in it")
+    asked = min_count if vocab is None else None
+    if vocab is None and pieces:
+        vocab = Vocab.build(texts, min_count, most_words, pieces)
+    whole = _kept(counts, min_count, most_words) if vocab is None else set(vocab.plain_words)
+    spelled = _spelled(counts, vocab)
+    _refuse_unsegmented(counts, vocab, source)
+    known = whole | spelled.keys()
+    lengths = [sum(spelled.get(word, 1) for word in words) for words in split]
+    lost = Counter({word: n for word, n in counts.items() if word not in known})
     _refuse_unfit(lengths, max_words, cuts, source)
-    _refuse_lost(counts, lost, known | spelled.keys(), None if vocab else min_count, source)
-    glued = [word for word in counts if _glued(word)]
+    _refuse_lost(counts, lost, known, asked, source)
     report = DataReport(
-        texts=len(texts),
-        words=counts.total(),
-        vocabulary=len(known),
-        min_count=None if vocab else min_count,
-        unk=lost.total(),
-        lost=tuple(lost.most_common(5)),
-        mean_words=counts.total() / len(texts),
-        longest=max(map(len, split)),
+        **_counted(split, counts),
+        **_vocabulary(counts, whole, lost, vocab),
+        min_count=asked,
+        positions=sum(lengths),
+        longest=max(lengths),
         max_words=max_words,
         too_long=sum(n > max_words for n in lengths),
         cuts=cuts,
-        empty=lengths.count(0),
-        copies=len(split) - len({tuple(words) for words in split}),
-        glued=sum(counts[word] for word in glued),
-        glued_example=max(glued, key=lambda word: counts[word], default=""),
-        reserved=tuple((word, counts[word]) for word in _RESERVED if counts[word]),
         held_out=held_out,
-        seen=_seen(fitting, {word: [word] for word in known} | spelled, max_words),
-        advice=(),
-        spelling=_spelling(counts, spelled, vocab or new),
+        seen=_seen([w[:max_words] for w in split if w and (cuts or len(w) <= max_words)], known),
+        fields=tuple(fields),
     )
     return replace(report, advice=tuple(_advice(report, counts)))
 
 
-def _entries(
-    counts: Counter[str], min_count: int, vocab: Vocab | None, source: str
-) -> tuple[set[str], dict[str, list[str]]]:
-    """The whole words, and words of the texts that are spelled with their pieces."""
-    if not counts:
-        raise UsageError(f"{source}: no text with a word in it")
-    if vocab is None:
-        return _kept(counts, min_count), {}
-    rare = (w for w in counts if vocab.pieces and w not in vocab and vocab.writes(w))
-    spelled = {word: [vocab.words[id_] for id_ in vocab.spell(word)] for word in rare}
-    return set(vocab.plain_words), spelled
+def _counted(split: Sequence[Sequence[str]], counts: Counter[str]) -> dict[str, Any]:
+    """What is told of the texts whatever the model."""
+    glued = [word for word in counts if _glued(word)]
+    return {
+        "texts": len(split),
+        "words": counts.total(),
+        "mean_words": counts.total() / len(split),
+        "empty": sum(not words for words in split),
+        "copies": len(split) - len({tuple(words) for words in split}),
+        "glued": sum(counts[word] for word in glued),
+        "glued_example": max(glued, key=lambda word: counts[word], default=""),
+        "reserved": tuple((word, counts[word]) for word in _RESERVED if counts[word]),
+    }
 
 
-def _spelling(
-    counts: Counter[str], spelled: Mapping[str, Sequence[str]], vocab: Vocab | None
-) -> Spelling | None:
+def _vocabulary(
+    counts: Counter[str], whole: set[str], lost: Counter[str], vocab: Vocab | None
+) -> dict[str, Any]:
+    """How the words are kept: whole, spelled, or not at all."""
+    held = sum(n for word, n in counts.items() if word in whole)
+    return {
+        "vocabulary": len(whole),
+        "unk": lost.total(),
+        "lost": tuple(lost.most_common(5)),
+        "pieces": len(vocab.piece_ids) if vocab is not None else 0,
+        "spelled": counts.total() - held - lost.total(),
+    }
+
+
+def _spelled(counts: Counter[str], vocab: Vocab | None) -> dict[str, int]:
+    """How many pieces each word has that a vocabulary with pieces can say; the pieces have one."""
     if vocab is None or not vocab.pieces:
-        return None
-    entries = sum(counts[word] * len(parts) for word, parts in spelled.items())
-    return Spelling(len(vocab.piece_ids), sum(counts[word] for word in spelled), entries)
+        return {}
+    words = {word: len(ids) for word in counts if vocab.unk not in (ids := vocab.spell(word))}
+    return {vocab.words[k]: 1 for k in vocab.piece_ids} | words
 
 
-def _kept(counts: Counter[str], min_count: int) -> set[str]:
-    return {word for word, n in counts.items() if n > min_count}
+def _kept(counts: Counter[str], min_count: int, most: int | None = None) -> set[str]:
+    kept = [word for word, n in counts.items() if n > min_count]
+    return set(sorted(kept, key=lambda word: (-counts[word], word))[:most])
 
 
-def _refuse_unsegmented(counts: Counter[str], source: str) -> None:
-    """Texts in which a whole sentence is one word."""
+def _refuse_unsegmented(counts: Counter[str], vocab: Vocab | None, source: str) -> None:
+    """Texts in which a whole sentence is one word, which only pieces can spell."""
+    if vocab is not None and vocab.pieces:
+        return
     mean = sum(len(word) * n for word, n in counts.items()) / counts.total()
     letters = Counter(_writes_no_blanks(char) for word in counts for char in word if char.isalpha())
     if mean > (8 if letters[True] > letters[False] else 20):
         raise UsageError(
             f"{source}: the texts are not split into words: between blanks stand {mean:.0f} "
             f"characters on average ('{_short(next(iter(counts)))}')",
-            "put a blank between words, as a tokeniser of the language does",
+            f"spell them: pieces = {PIECES} in the config; or put a blank between words, as a "
+            "tokeniser of the language does",
         )
 
 
@@ -322,12 +327,11 @@ def _lower(counts: Counter[str], min_count: int) -> str:
     return ", ".join(said)
 
 
-def _seen(
-    split: Sequence[Sequence[str]], entries: Mapping[str, Sequence[str]], most: int
-) -> tuple[str, ...]:
-    texts = [split[i] for i in sorted({0, len(split) // 2, len(split) - 1})]
-    seen = ([entry for word in words for entry in entries.get(word, ("UNK",))] for words in texts)
-    return tuple(_short(" ".join(text[:most]), 200) for text in seen)
+def _seen(split: Sequence[Sequence[str]], known: set[str]) -> tuple[str, ...]:
+    places = sorted({0, len(split) // 2, len(split) - 1})
+    return tuple(
+        _short(" ".join(word if word in known else "UNK" for word in split[i]), 200) for i in places
+    )
 
 
 def _advice(report: DataReport, counts: Counter[str]) -> Iterable[str]:
@@ -338,13 +342,36 @@ def _advice(report: DataReport, counts: Counter[str]) -> Iterable[str]:
             f"'{_short(word)}', and are words of their own: the texts are not tokenised; "
             f"write '{_short(word[:-1])} {word[-1]}'"
         )
-    if report.unk_share > _WORRYING_UNK:
-        if report.min_count is None:
-            yield "a head learns little from words that the model does not know"
-        elif lower := _lower(counts, report.min_count):
+    if report.min_count is None and report.unk_share > _WORRYING_UNK_OF_HEADS:
+        yield "a head learns little from words that the model does not know"
+    if report.min_count is not None and report.unk_share > WORRYING_UNK:
+        yield f"none of these words would be UNK if pieces spelled them: pieces = {PIECES}"
+        if lower := _lower(counts, report.min_count):
             yield f"fewer words would be UNK with a smaller min_count: {lower}"
+    script, share = _script(counts)
+    if script != "LATIN" and share > 0.5:
+        yield (
+            f"{share:.0%} of the letters are {script.title()}: pos and tree are judged by parsers "
+            "of English, and are of no use here" + ("" if report.pieces else _SPELL)
+        )
     if report.too_long > 0.02 * report.texts:
         yield "a larger max_len, or shorter texts (a sentence a line), would lose fewer of them"
+    for field in report.fields[:_FIELDS]:
+        yield from field.advice
+
+
+def _script(counts: Counter[str]) -> tuple[str, float]:
+    """The script that most letters of the commonest words are of, and their share."""
+    letters = Counter(
+        unicodedata.name(char, "").partition(" ")[0]
+        for word, _ in counts.most_common(2_000)
+        for char in word
+        if char.isalpha()
+    )
+    if not letters:
+        return "LATIN", 1.0
+    script, count = letters.most_common(1)[0]
+    return script, count / letters.total()
 
 
 def _glued(word: str) -> bool:

@@ -32,7 +32,7 @@ _PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.
 _NO_TEXT = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
     (b"(\xb5/\xfd", "packed with zstd", "unpack it: zstd -d"),
-    (b"PAR1", "a Parquet file", "save its texts as JSON lines: pandas' to_json(lines=True)"),
+    (b"PAR1", "a Parquet file", "as a corpus it is parquet:PATH"),
     (b"%PDF", "a PDF", "save its text, a sentence a line"),
 )
 BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError)
@@ -158,16 +158,20 @@ def _utf8(raw: bytes, path: Path, line: int) -> str:
     except UnicodeDecodeError as error:
         raise undecodable(path, line, error) from error
     if "\0" in text:
-        raise UsageError(
-            f"{path}, line {line}: a NUL character, which is in no text",
-            "UTF-16 without a byte order mark is read with --encoding utf-16-le",
-        )
+        raise _nul(path, line)
     return text
+
+
+def _nul(path: Path, line: int) -> UsageError:
+    return UsageError(
+        f"{path}, line {line}: a NUL character, which is in no text",
+        "UTF-16 without a byte order mark is read with --encoding utf-16-le",
+    )
 
 
 def _decode(data: bytes, encoding: str, path: Path) -> str:
     try:
-        return data.decode(encoding).removeprefix("\ufeff")
+        whole = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode(encoding, "replace")
         raise undecodable(path, before.count("\n") + 1, error) from error
@@ -175,6 +179,9 @@ def _decode(data: bytes, encoding: str, path: Path) -> str:
         raise UsageError(
             f"no encoding is called '{encoding[:40]}'", "utf-8, utf-16, latin-1, cp1252, ..."
         ) from error
+    if (nul := whole.find("\0")) >= 0:
+        raise _nul(path, whole.count("\n", 0, nul) + 1)
+    return whole
 
 
 def load_json(text: str | bytes) -> Any:

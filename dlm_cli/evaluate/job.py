@@ -75,10 +75,10 @@ class Job:
     def take_corpus(self, name: str | None) -> None:
         """Copies are looked for in training texts."""
         if name is not None:
-            from dlm_core.corpora import read_corpus
+            from dlm_core.corpora import prepare, read_corpus
 
-            texts = [example.text for example in read_corpus(name, self.plugins.corpora)]
-            self.by = replace(self.by, corpus=texts)
+            read = prepare(read_corpus(name, self.plugins.corpora), self.info.text)
+            self.by = replace(self.by, corpus=[example.text for example in read])
 
     def take_references(
         self, names: Sequence[str], encoder: Path | None, layer: int | None, mauve: bool

@@ -77,12 +77,12 @@ def command(
     """
     from dlm_cli.plugins.loading import load
     from dlm_core.bundle import Model as LoadedModel
-    from dlm_core.corpora import read_corpus
+    from dlm_core.corpora import prepare, read_corpus
     from dlm_core.evaluation.nll import likelihood
 
     loaded = LoadedModel.load(model, pick_device(device))
-    read = [e.text for e in read_corpus(corpus, load(plugin).corpora, encoding)]
-    texts = some(read, sample, seed)
+    read = prepare(read_corpus(corpus, load(plugin).corpora, encoding), loaded.info.text)
+    texts = some([example.text for example in read], sample, seed)
     with progress_bar("texts", len(texts)) as bar:
         found = likelihood(loaded, texts, draws, seed, self_condition, bar.update)
     if found.left_out:

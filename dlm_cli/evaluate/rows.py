@@ -74,7 +74,7 @@ class Rows:
 
     def plain(self) -> list[Text]:
         """The texts of a file without controls of its own, as `--texts` names it."""
-        made = read_texts(self.name, self.plugins.corpora)
+        made = read_texts(self.name, self.plugins.corpora, self.info.text)
         return [self._made({"text": text}, Controls(self.asked)) for text in made]
 
     def _text(self, row: dict[str, Any], number: int) -> Text:

@@ -62,7 +62,7 @@ def command(
     from dlm_core.natural import tokenise
 
     loaded = Teacher.load(teacher, pick_device(device))
-    chosen = some(read_texts(texts, load(plugin).corpora), sample, seed)
+    chosen = some(read_texts(texts, load(plugin).corpora, loaded.text), sample, seed)
     tokens = [" ".join(tokenise(text, loaded.vocab)) for text in chosen]
     unread = set(loaded.too_long(tokens))
     if unread:

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from dlm_cli.files import MAX_LINE, open_lines
+from dlm_core.config import AS_THEY_ARE, TextConfig
 from dlm_core.errors import UsageError
 from dlm_core.text import load_json
 
@@ -24,15 +25,24 @@ def as_corpus(name: str, readers: Mapping[str, CorpusReader]) -> str:
     return f"{'jsonl' if jsonl else 'text'}:{name}"
 
 
-def read_texts(name: str, readers: Mapping[str, CorpusReader] | None = None) -> list[str]:
+def read_texts(
+    name: str,
+    readers: Mapping[str, CorpusReader] | None = None,
+    prepared: TextConfig = AS_THEY_ARE,
+) -> list[str]:
     """The texts of a file, without those that are empty; `-` is stdin, a text a line.
 
     Of JSONL rows that have `tokens`, as those of `dlm generate`, it is these.
 
+    Args:
+        name: the file, or READER:PATH.
+        readers: the known readers.
+        prepared: how the texts of READER:PATH are prepared; others stay as somebody wrote them.
+
     Raises:
         UsageError, MissingError: it cannot be read, or has none.
     """
-    from dlm_core.corpora import READERS, read_corpus
+    from dlm_core.corpora import READERS, prepare, read_corpus
 
     known = dict(READERS if readers is None else readers)
     corpus = as_corpus(name, known)
@@ -42,7 +52,8 @@ def read_texts(name: str, readers: Mapping[str, CorpusReader] | None = None) -> 
     elif corpus.startswith("jsonl:") and corpus != name:
         texts = list(_of_rows(name))
     else:
-        texts = [example.text for example in read_corpus(corpus, known)]
+        given = prepared if corpus == name else AS_THEY_ARE
+        texts = [example.text for example in prepare(read_corpus(corpus, known), given)]
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise UsageError(f"{'stdin' if name == '-' else name}: no texts in it")

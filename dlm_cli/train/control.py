@@ -132,7 +132,7 @@ def train_control(
     from dlm_cli.plugins.loading import find_control, load
     from dlm_core.bundle import Model as LoadedModel
     from dlm_core.bundle import ModelInfo
-    from dlm_core.corpora import read_corpus
+    from dlm_core.corpora import prepare, read_corpus
     from dlm_core.errors import UsageError
 
     plugins = load(plugin)
@@ -147,7 +147,7 @@ def train_control(
     info = ModelInfo.read(model)
     folder = _folder(cls, info, name, out, force)
     source = corpus or f"labelled:{data}"
-    examples_ = read_corpus(source, plugins.corpora, encoding)
+    examples_ = prepare(read_corpus(source, plugins.corpora, encoding), info.text)
     _tell_data(info, examples_, source)
     if cls.whole_words:
         examples_ = _whole(cls.kind, info, examples_)

@@ -16,7 +16,8 @@ from dlm_cli.train.settings import SettingsFile, read_settings
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model as Bundle
-    from dlm_core.config import TrainConfig
+    from dlm_core.config import TextConfig, TrainConfig
+    from dlm_core.corpora import CorpusReader
     from dlm_core.training.checkpoint import Checkpoint
     from dlm_core.training.loop import Trainer
     from dlm_core.vocab import Vocab
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 EPILOG = examples(
     "dlm train lm --corpus e2e:train.csv.gz --valid e2e:valid.csv.gz --out runs/e2e",
     "dlm train lm --corpus text:mine.txt --config mine.toml --out runs/mine --resume",
+    "dlm train lm --corpus csv:mine.csv#text=review --init e2e --new-words --out runs/mine",
     "dlm train lm examples/unet.toml --max-steps 500",
 )
 OutOption = Annotated[
@@ -58,6 +60,15 @@ InitOption = Annotated[
     typer.Option(
         metavar="MODEL",
         help="Start from this model's weights: fine-tune it. Words and shape are its own.",
+        rich_help_panel="Training",
+    ),
+]
+NewWordsOption = Annotated[
+    bool,
+    typer.Option(
+        "--new-words",
+        metavar="",
+        help="With --init: the words of the corpus; of the model's weights what fits is kept.",
         rich_help_panel="Training",
     ),
 ]
@@ -123,6 +134,7 @@ def train_lm(
     plugin: PluginFiles = None,
     config: ConfigOption = None,
     init: InitOption = None,
+    new_words: NewWordsOption = False,
     max_steps: MaxStepsOption = None,
     stop_after: StopAfterOption = None,
     resume: ResumeOption = False,
@@ -138,27 +150,21 @@ def train_lm(
     """
     from dlm_cli.plugins.loading import load
     from dlm_core.bundle import Model as Bundle
-    from dlm_core.corpora import read_corpus
-    from dlm_core.data_check import hold_out
 
     data, readers = read_settings(file, config), load(plugin).corpora
     if max_steps is not None:
         data["max_steps"] = max_steps
-    _check_beginning(out, resume, new_data, init, force)
+    _check_beginning(out, resume, new_data, init, new_words, force)
     from dlm_core.training.checkpoint import CHECKPOINT, Checkpoint
 
     saved = Checkpoint.read(out / CHECKPOINT) if resume else None
     tuned = Bundle.load(init) if init is not None else None
-    settings = _settings(data, str(file or config or "defaults"), saved, tuned)
+    settings = _settings(data, str(file or config or "defaults"), saved, tuned, new_words)
     check_stop(stop_after, settings, saved)
     require_folder(out, "--out")
-    texts = [e.text for e in read_corpus(corpus, readers, encoding)]
-    told = f"all of {valid}, for validation"
-    if valid is not None:
-        valid_texts = [e.text for e in read_corpus(valid, readers, encoding)]
-    else:
-        texts, valid_texts, told = hold_out(texts)
-    words = saved.vocabulary if saved else tuned.vocab if tuned else None
+    texts, valid_texts, text, told = read_prepared(settings.text, corpus, valid, readers, encoding)
+    settings = settings.model_copy(update={"text": text})
+    words = saved.vocabulary if saved else tuned.vocab if tuned and not new_words else None
     vocab = _tell_data(texts, settings, words, corpus, told)
 
     from dlm_core.training.loop import Trainer
@@ -167,17 +173,44 @@ def train_lm(
         settings.with_vocab(len(vocab)), vocab, texts, valid_texts, out,
         pick_device(device), compile, (corpus, valid or f"{corpus}, held out"),
     )  # fmt: skip
-    _begin(trainer, resume, new_data, tuned)
+    _begin(trainer, resume, new_data, tuned, new_words)
     if run(trainer, stop_after):
         stderr(f"wrote the bundle {out}")
 
 
+def read_prepared(
+    text: TextConfig,
+    corpus: str,
+    valid: str | None,
+    readers: dict[str, CorpusReader],
+    encoding: str | None,
+) -> tuple[list[str], list[str], TextConfig, str]:
+    """Texts to train on and to validate with, how they were prepared, and what is held out."""
+    from dlm_core.corpora import learn, prepare, read_corpus
+    from dlm_core.data_check import hold_out
+
+    read = read_corpus(corpus, readers, encoding)
+    if valid is not None:
+        held_out, told = read_corpus(valid, readers, encoding), f"all of {valid}, for validation"
+    else:
+        read, held_out, told = hold_out(read)
+    text, learnt = learn(read, text)
+    if learnt:
+        stderr(learnt)
+    texts, valid_texts = ([e.text for e in prepare(part, text)] for part in (read, held_out))
+    return texts, valid_texts, text, told
+
+
 def _check_beginning(
-    out: Path, resume: bool, new_data: bool, init: str | None, force: bool
+    out: Path, resume: bool, new_data: bool, init: str | None, new_words: bool, force: bool
 ) -> None:
     """What stands in the folder, and options that cannot go together."""
     from dlm_core.errors import UsageError
 
+    if new_words and init is None:
+        raise UsageError(
+            "option '--new-words' needs '--init'", "without it all words are the corpus's"
+        )
     if resume:
         if init is not None or force:
             other = "--init" if init is not None else "--force"
@@ -196,19 +229,26 @@ def _check_beginning(
     check_new(out, force)
 
 
-def _begin(trainer: Trainer, resume: bool, new_data: bool, tuned: Bundle | None) -> None:
+def _begin(
+    trainer: Trainer, resume: bool, new_data: bool, tuned: Bundle | None, new_words: bool
+) -> None:
     """The weights that training begins with, where they are not random."""
     if resume:
         for note in trainer.resume(new_data):
             warn(note)
     elif tuned is not None:
-        trainer.start_from(tuned)
+        if told := trainer.start_from(tuned, new_words):
+            stderr(told)
     elif (checkpoint := trainer.config.bert_checkpoint) is not None:
         trainer.start_from_bert(checkpoint)
 
 
 def _settings(
-    data: dict[str, Any], where: str, saved: Checkpoint | None, tuned: Bundle | None
+    data: dict[str, Any],
+    where: str,
+    saved: Checkpoint | None,
+    tuned: Bundle | None,
+    new_words: bool,
 ) -> TrainConfig:
     """The settings given, over those of the checkpoint or the shape of the model to begin with."""
     from dlm_core.config import TrainConfig
@@ -220,7 +260,10 @@ def _settings(
     if saved is not None:
         base = saved.config
     elif tuned is not None:
-        base = {"model": tuned.info.config.model_dump(mode="json")}
+        text = tuned.info.text.model_dump()
+        if new_words:  # tokens and capitals are the corpus's, too
+            text |= {"tokenise": True, "capitals": None}
+        base = {"model": tuned.info.config.model_dump(mode="json"), "text": text}
     tables = {
         key: {**base[key], **value}
         for key, value in data.items()
@@ -251,24 +294,24 @@ def _tell_data(
     texts: list[str], settings: TrainConfig, vocab: Vocab | None, source: str, told: str
 ) -> Vocab:
     """Say what the model will see of the corpus; returns the words, `vocab` if there are some."""
-    from dlm_core.data_check import check_data, new_vocab
+    from dlm_core.data_check import check_data
     from dlm_core.vocab import Vocab
 
     padded = settings.model.length_mode == "padded"
-    new = new_vocab(texts, settings) if vocab is None else None
     report = check_data(
         texts,
         min_count=settings.min_count,
+        most_words=settings.max_words,
+        pieces=settings.pieces,
         max_words=settings.model.max_len - (2 if padded else 0),
         cuts=padded,
         vocab=vocab,
-        new=new,
         held_out=told,
         source=source,
     )
     for line in report.lines():
         stderr(line)
-    return vocab or new or Vocab.build(texts, settings.min_count)
+    return vocab or Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
 
 
 def run(trainer: Trainer, stop_after: int | None) -> bool:

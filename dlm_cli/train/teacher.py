@@ -11,6 +11,7 @@ from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
 from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
+from dlm_cli.train.lm import read_prepared
 from dlm_core.commands import command
 
 if TYPE_CHECKING:
@@ -45,13 +46,14 @@ Valid = Annotated[
         rich_help_panel="Data",
     ),
 ]
-Words = Annotated[
+Like = Annotated[
     str | None,
     typer.Option(
         "--model",
         "-m",
         metavar="MODEL",
-        help="Take the vocabulary of this model, instead of --min-count, --max-words, --pieces.",
+        help="Words and preparation of the texts are this model's; in place of --min-count, "
+        "--max-words, --pieces.",
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -79,7 +81,7 @@ def train_teacher(
     min_count: Annotated[int, _option("Words are kept that occur more often.")] = 10,
     max_words: Annotated[int | None, _option("The most frequent of them only.")] = None,
     pieces: Annotated[int, _option("Pieces to spell other words with; 0 leaves them UNK.")] = 0,
-    model: Words = None,
+    model: Like = None,
     seed: Annotated[int, _option("Of weights, order and dropout.")] = 0,
     force: Replace = False,
     device: Device = "auto",
@@ -90,7 +92,9 @@ def train_teacher(
     ('--select lm:DIR'). The weights of the best validation are kept; two epochs
     without gain end the run.
     """
+    from dlm_cli.plugins.loading import load
     from dlm_core.bundle import ModelInfo
+    from dlm_core.config import TextConfig
     from dlm_core.errors import UsageError
     from dlm_core.evaluation.teacher_training import TeacherConfig
 
@@ -99,30 +103,17 @@ def train_teacher(
             f"option '--out': {out} holds a model", "--force replaces it, or choose another folder"
         )
     require_folder(out, "--out")
+    like = ModelInfo.read(model) if model is not None else None
+    text = like.text if like is not None else TextConfig()
+    texts, held_out, text, told = read_prepared(text, corpus, valid, load(plugin).corpora, encoding)
+    stderr(told)
     config = TeacherConfig(
         epochs=epochs, steps=steps, layers=layers, width=width, heads=heads, positions=positions,
         dropout=dropout, lr=lr, batch_tokens=batch_tokens, min_count=min_count,
-        max_words=max_words, pieces=pieces, seed=seed,
+        max_words=max_words, pieces=pieces, seed=seed, text=text,
     )  # fmt: skip
-    vocab = ModelInfo.read(model).vocab if model is not None else None
-    run(_read(corpus, valid, encoding, plugin), out, config, pick_device(device), vocab)
-
-
-def _read(
-    corpus: str, valid: str | None, encoding: str | None, plugin: list[Path] | None
-) -> tuple[list[str], list[str]]:
-    """Texts to train on, and to look at."""
-    from dlm_cli.plugins.loading import load
-    from dlm_core.corpora import read_corpus
-    from dlm_core.data_check import hold_out
-
-    readers = load(plugin).corpora
-    texts = [e.text for e in read_corpus(corpus, readers, encoding)]
-    if valid is not None:
-        return texts, [e.text for e in read_corpus(valid, readers, encoding)]
-    texts, held_out, told = hold_out(texts)
-    stderr(told)
-    return texts, held_out
+    vocab = like.vocab if like is not None else None
+    run((texts, held_out), out, config, pick_device(device), vocab)
 
 
 def run(

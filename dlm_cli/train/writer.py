@@ -67,7 +67,7 @@ def train_writer(
     from dlm_core.bundle import Model as LoadedModel
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.shown import WRITER, LearnsShown
-    from dlm_core.corpora import read_corpus
+    from dlm_core.corpora import prepare, read_corpus
     from dlm_core.data_check import hold_out
     from dlm_core.training.checkpoint import CHECKPOINT, Checkpoint
     from dlm_core.training.writer import WriterTrainer, read_shown
@@ -78,13 +78,14 @@ def train_writer(
     folder = out or info.head_path(WRITER)
     _check_folder(info, folder, out, resume, force)
     saved = Checkpoint.read(folder / CHECKPOINT) if resume else None
-    settings = _settings(config, max_steps, saved)
+    settings = _settings(config, max_steps, saved, info)
     check_stop(stop_after, settings, saved)
     texts = read_corpus(corpus, plugins.corpora, encoding)
     if valid is not None:
         held_out = read_corpus(valid, plugins.corpora, encoding)
     else:
         texts, held_out, _ = hold_out(texts)
+    texts, held_out = prepare(texts, info.text), prepare(held_out, info.text)
     loaded = LoadedModel.load(model, pick_device(device))
     kinds: dict[str, type[LearnsShown]] = {
         kind: cls for kind, cls in plugins.controls.items() if issubclass(cls, LearnsShown)
@@ -123,8 +124,10 @@ def _check_folder(
     require_folder(folder, "--out")
 
 
-def _settings(config: Path | None, max_steps: int | None, saved: Checkpoint | None) -> TrainConfig:
-    """The writer's own settings, those given over them."""
+def _settings(
+    config: Path | None, max_steps: int | None, saved: Checkpoint | None, info: ModelInfo
+) -> TrainConfig:
+    """The writer's own settings, those given over them; texts are prepared as the model's."""
     from dlm_core.config import TrainConfig, load_toml
     from dlm_core.errors import UsageError
     from dlm_core.training.writer import SETTINGS
@@ -133,8 +136,10 @@ def _settings(config: Path | None, max_steps: int | None, saved: Checkpoint | No
     if saved is not None:
         base = saved.config
     data = load_toml(config) if config else {}
-    if "model" in data:
-        raise UsageError(f"{config}: table 'model': a writer has the shape of its model")
+    for table, what in (("model", "shape"), ("text", "texts")):
+        if table in data:
+            raise UsageError(f"{config}: table '{table}': a writer has the {what} of its model")
+    data["text"] = info.text.model_dump()
     if max_steps is not None:
         data["max_steps"] = max_steps
     return TrainConfig.read({**base, **data}, str(config or "defaults"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,17 @@ from dlm_core.errors import UsageError
 
 @dataclass(frozen=True)
 class Example:
-    """One text of a corpus; `fields` holds its meaning representation where the corpus has one."""
+    """One text of a corpus.
+
+    Attributes:
+        text: the text.
+        fields: what else the corpus says of it: its meaning representation, a label.
+        sentences: the text's, where the corpus has them apart; empty where it does not.
+    """
 
     text: str
     fields: dict[str, str] = field(default_factory=dict)
+    sentences: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def fault(self) -> tuple[str, str] | None:
@@ -26,11 +34,15 @@ class Example:
             isinstance(word, str) for pair in self.fields.items() for word in pair
         ):
             return f"an Example whose fields are {self.fields!r}", "a dict of str to str"
+        if not isinstance(self.sentences, tuple) or not all(
+            isinstance(sentence, str) for sentence in self.sentences
+        ):
+            return f"an Example whose sentences are {self.sentences!r}", "a tuple of str"
         return None
 
 
 CorpusReader = Callable[[Path], Iterator[Example]]
-"""A reader may also take `encoding`, a name or None, as its second argument."""
+"""A reader may also take `encoding`, a name or None, and `options`, what stands behind `#`."""
 
 
 def broken(path: Path, place: str | int, what: str, hint: str | None = None) -> UsageError:
@@ -52,6 +64,16 @@ def spaced(text: str) -> str:
 
 
 def scalar_fields(row: Mapping[str, Any], without: tuple[str, ...]) -> dict[str, str]:
-    """The other values of a row, as strings: what is empty, null, a list or an object is none."""
-    values = {k: str(v) for k, v in row.items() if isinstance(v, str | int | float)}
+    """The other values of a row, as strings: what is empty, null, a list or an object is none.
+
+    A number that is none (NaN) is no value either, and 1.0 is 1: a data frame makes both of
+    integers where one is missing.
+    """
+    values = {k: _spelt(v) for k, v in row.items() if isinstance(v, str | int | float)}
     return {k: v for k, v in values.items() if k not in without and v.strip()}
+
+
+def _spelt(value: str | int | float) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.0f}" if value.is_integer() else str(value)
+    return str(value)

@@ -11,6 +11,8 @@ PAIR = re.compile(r"\s*[^|:]+ : [^|]*(\|[^|:]+ : [^|]*)*\|\|(?P<text>.*)")
 """`name : The Mill | food : French||The Mill serves ...`, as Diffusion-LM's own corpus is"""
 _OBJECT = re.compile(r"\s*(\[\s*)?\{")
 _STORY = re.compile(r'\[\s*".*"\s*\],?')
+_ALIKE = ({"jsonl", "labelled"}, {"csv", "tsv"})
+"""Readers of one format."""
 _KEY = re.compile(r'"(\w+)"\s*:')
 
 
@@ -32,22 +34,31 @@ def fitting(start: str) -> str | None:
     Plain texts have no form by which they could be known.
     """
     first = first_line(start)
-    names = set(columns(first)[0])
+    header, separator = columns(first)
+    names = set(header)
     if (names & set(MR_COLUMNS) and names & set(REF_COLUMNS)) or PAIR.fullmatch(first):
         return "e2e"
     if names >= set(SENTENCES) or _STORY.fullmatch(first):
         return "roc"
     if not _OBJECT.match(start):
-        return None
+        return _table(start, separator, len(header) > 1 and "text" in header)
     keys = set(_KEY.findall(start))
     if "text" in keys:
         return "labelled" if "label" in keys else "jsonl"
     return "roc" if "sentences" in keys else None
 
 
+def _table(start: str, separator: str, has_text: bool) -> str | None:
+    """A table by its header, or by the tabs of its lines, which no text has in each."""
+    tabs = {line.count("\t") for line in start.strip("\r\n").splitlines()}
+    if len(tabs) == 1 and tabs != {0} and (has_text or start.count("\n") > 1):
+        return "tsv"
+    return "csv" if has_text and separator != "\t" else None
+
+
 def hint(reader: str, start: str) -> str | None:
     """What to write instead of `reader` for a file that begins so; None if nothing fits better."""
     found = fitting(start)
-    if found is None or found == reader or {found, reader} == {"jsonl", "labelled"}:
+    if found is None or found == reader or {found, reader} in _ALIKE:
         return None
     return f"it looks written for the reader '{found}': {found}:PATH"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dlm_core.calling import WrongReturnError, each, expect, owner_of, plugin_name
+from dlm_core.corpora.columns import split_options
+from dlm_core.corpora.commongen import read_commongen
+from dlm_core.corpora.delimited import read_csv, read_tsv
 from dlm_core.corpora.example import CorpusReader, Example
+from dlm_core.corpora.hub import read_hub, read_parquet
 from dlm_core.corpora.rows import read_jsonl, read_labelled, read_text
 from dlm_core.corpora.tables import read_e2e, read_roc
 from dlm_core.errors import MissingError, UsageError, did_you_mean
@@ -19,6 +24,11 @@ READERS: dict[str, CorpusReader] = {
     "text": read_text,
     "jsonl": read_jsonl,
     "labelled": read_labelled,
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "parquet": read_parquet,
+    "hub": read_hub,
+    "commongen": read_commongen,
 }
 
 
@@ -29,6 +39,7 @@ def read_corpus(
 
     Args:
         name: for example `e2e:../data/train.csv.gz`; the file may be packed with gzip, bzip2 or xz.
+            Behind `#` stand options of the reader: `csv:mine.csv#text=review`.
         readers: the known readers; the built-in ones if omitted.
         encoding: of the file; UTF-8, or what its byte order mark says, if omitted.
 
@@ -44,9 +55,8 @@ def read_corpus(
         )
     if kind not in known:
         raise UsageError(f"corpus '{name}': unknown reader '{kind}'", did_you_mean(kind, known))
-    read = known[kind]
-    if encoding is not None:
-        read = _decoding(read, kind, encoding)
+    path, given = _arguments(known[kind], kind, path, encoding)
+    read = partial(known[kind], **given)
     try:
         place = Path(path).expanduser()
     except RuntimeError as error:  # ~somebody
@@ -63,14 +73,22 @@ def _checked(example: object) -> Example:
     found = expect(example, Example, "an Example")
     if fault := found.fault:
         raise WrongReturnError(*fault)
-    return Example(normal(found.text), {k: normal(v) for k, v in found.fields.items()})
+    fields = {normal(k): normal(v) for k, v in found.fields.items()}
+    return Example(normal(found.text), fields, tuple(map(normal, found.sentences)))
 
 
-def _decoding(read: CorpusReader, kind: str, encoding: str) -> CorpusReader:
-    """A reader of files in an encoding; one of a plugin may know of none."""
-    if "encoding" not in inspect.signature(read).parameters:
-        raise UsageError(
-            f"option '--encoding': reader '{kind}' takes no encoding", "save the file as UTF-8"
-        )
-    decode: Callable[[Path, str], Iterator[Example]] = read  # type: ignore[assignment]
-    return lambda path: decode(path, encoding)
+def _arguments(
+    read: CorpusReader, kind: str, path: str, encoding: str | None
+) -> tuple[str, dict[str, Any]]:
+    """The path alone, and what else the reader is given; one of a plugin may take nothing else."""
+    takes = inspect.signature(read).parameters
+    given: dict[str, Any] = {}
+    if "options" in takes:
+        path, given["options"] = split_options(path)
+    if encoding is not None:
+        if "encoding" not in takes:
+            raise UsageError(
+                f"option '--encoding': reader '{kind}' takes no encoding", "save the file as UTF-8"
+            )
+        given["encoding"] = encoding
+    return path, given

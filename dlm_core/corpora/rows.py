@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +42,30 @@ def json_rows(path: Path, lines: Lines) -> Iterator[tuple[int | str, Any]]:
         yield f"entry {index} of its array", value
 
 
-def _row(path: Path, place: int | str, value: Any, expected: str, hint: str | None) -> Any:
-    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        raise broken(path, place, f"expected an object with a string 'text'{expected}", hint)
+def _row(
+    path: Path, place: int | str, value: Any, expected: str, hint: str | None, key: str = "text"
+) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get(key), str):
+        raise broken(path, place, f"expected an object with a string '{key}'{expected}", hint)
     return value
 
 
-def read_jsonl(path: Path, encoding: str | None = None) -> Iterator[Example]:
+def read_jsonl(
+    path: Path, encoding: str | None = None, options: Mapping[str, str] | None = None
+) -> Iterator[Example]:
     """One JSON object a line, or an array of them, with a string `text`.
 
-    Other values that are strings, numbers or booleans become fields.
+    Other values that are strings, numbers or booleans become fields. `options` names the keys of
+    the text and of fields that are called otherwise.
     """
     lines = Lines(path, "jsonl", encoding)
+    others = dict(options or {})
+    key = others.pop("text", "text")
     for place, value in json_rows(path, lines):
-        row = _row(path, place, value, "", lines.hint)
-        yield Example(spaced(row["text"]), scalar_fields(row, without=("text",)))
+        row = _row(path, place, value, "", lines.hint, key)
+        fields = scalar_fields(row, without=(key,))
+        renamed = {field: fields.pop(old) for field, old in others.items() if old in fields}
+        yield Example(spaced(row[key]), fields | renamed)
 
 
 def read_labelled(path: Path, encoding: str | None = None) -> Iterator[Example]:
@@ -116,20 +125,23 @@ def story_rows(path: Path, lines: Lines) -> Iterator[Example]:
     An object has a string `text` or a list `sentences`; its other keys (`cased`) become fields.
     """
     for place, row in json_rows(path, lines):
-        story = _story(row)
-        if story is None:
+        sentences = _story(row)
+        if sentences is None:
             expected = '["story"], {"text": "story"} or {"sentences": ["...", ...]}'
             raise broken(path, place, f"expected {expected}", lines.hint)
         keys = row if isinstance(row, dict) else {}
-        yield Example(spaced(story), scalar_fields(keys, without=("text", "sentences")))
+        yield story(sentences, scalar_fields(keys, without=("text", "sentences")))
 
 
-def _story(row: object) -> str | None:
-    if isinstance(row, dict) and isinstance(row.get("sentences"), list):
-        sentences = row["sentences"]
-        return " ".join(sentences) if all(isinstance(s, str) for s in sentences) else None
+def story(sentences: Sequence[str], fields: dict[str, str]) -> Example:
+    """A text of sentences; a single one may hold several."""
+    parts = tuple(part for sentence in sentences if (part := spaced(sentence)))
+    return Example(" ".join(parts), fields, parts if len(parts) > 1 else ())
+
+
+def _story(row: object) -> list[str] | None:
     if isinstance(row, dict):
-        text = row.get("text")
+        found = row["sentences"] if isinstance(row.get("sentences"), list) else [row.get("text")]
     else:
-        text = row[0] if isinstance(row, list) and row else None
-    return text if isinstance(text, str) else None
+        found = row[:1] if isinstance(row, list) and row else [None]
+    return found if all(isinstance(part, str) for part in found) else None

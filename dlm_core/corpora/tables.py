@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dlm_core.corpora import formats
+from dlm_core.corpora.delimited import csv_rows
 from dlm_core.corpora.example import Example, broken, scalar_fields, spaced
 from dlm_core.corpora.lines import Lines
 from dlm_core.corpora.meaning import once, parse_mr
-from dlm_core.corpora.rows import story_rows
+from dlm_core.corpora.rows import story, story_rows
 
 _RELEASED = {"Type": "eatType", "price": "priceRange", "family friendly": "familyFriendly"}
 """Fields of Diffusion-LM's own corpus, by their official names."""
@@ -63,7 +63,7 @@ def read_roc(path: Path, encoding: str | None = None) -> Iterator[Example]:
     wanted = tuple((name,) for name in (*formats.SENTENCES, *title))
     for _, cells in _table(path, lines, wanted):
         fields = {"title": cells[5]} if title else {}
-        yield Example(spaced(" ".join(cells[:5])), scalar_fields(fields, without=()))
+        yield story(cells[:5], scalar_fields(fields, without=()))
 
 
 def _table(
@@ -74,26 +74,14 @@ def _table(
     number, header = next(source, (1, ""))
     names, separator = formats.columns(header)
     places = [_column(path, number, names, known, wanted, lines.hint) for known in wanted]
-    last = number
-
-    def rest() -> Iterator[str]:
-        nonlocal last
-        for at, line in source:
-            last = at
-            yield line
-
-    rows = csv.reader(rest(), delimiter=separator, strict=True)
-    try:
-        for row in rows:
-            if len(row) != len(names):
-                what = f"a row of {len(row)}, where the header has {len(names)} columns"
-                raise broken(path, last, what, f"quote a cell that holds '{separator}'")
-            for place in places:
-                if not row[place].strip():
-                    raise broken(path, last, f"column '{names[place]}' is empty")
-            yield last, [row[place] for place in places]
-    except csv.Error as error:
-        raise broken(path, last, str(error)) from error
+    for last, row in csv_rows(path, source, separator):
+        if len(row) != len(names):
+            what = f"a row of {len(row)}, where the header has {len(names)} columns"
+            raise broken(path, last, what, f"quote a cell that holds '{separator}'")
+        for place in places:
+            if not row[place].strip():
+                raise broken(path, last, f"column '{names[place]}' is empty")
+        yield last, [row[place] for place in places]
 
 
 def _column(

@@ -21,7 +21,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dlm_core.commands import command
+from dlm_core.config import AS_THEY_ARE, TextConfig
 from dlm_core.errors import MissingError, UsageError
+from dlm_core.text import load_json
 from dlm_core.training.data import collate
 from dlm_core.vocab import Vocab
 
@@ -68,14 +70,21 @@ class Score:
 class Teacher:
     """An autoregressive word LM that scores texts."""
 
-    def __init__(self, model: GPT2LMHeadModel, vocab: Vocab, digest: str = "") -> None:
+    def __init__(
+        self,
+        model: GPT2LMHeadModel,
+        vocab: Vocab,
+        digest: str = "",
+        text: TextConfig = AS_THEY_ARE,
+    ) -> None:
         """Pair a GPT-2 with the vocabulary that its embeddings stand for.
 
-        `digest` names its weights in signatures.
+        `digest` names its weights in signatures; `text` says how its texts were prepared.
         """
         self.model = model
         self.vocab = vocab
         self.digest = digest
+        self.text = text
 
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Teacher:
@@ -104,7 +113,7 @@ class Teacher:
                 f"{len(vocab)} words"
             )
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:8]
-        return cls(model.to(device).eval(), vocab, digest)  # type: ignore[arg-type]
+        return cls(model.to(device).eval(), vocab, digest, _text(folder))  # type: ignore[arg-type]
 
     def save(self, folder: Path) -> None:
         """Write config, safetensors weights and tokenizer.json into `folder`."""
@@ -165,6 +174,16 @@ class Teacher:
             hidden = self.model.transformer(tokens.to(self.model.device)).last_hidden_state
             out[rows] = hidden[torch.arange(len(rows)), lengths - 1].float().cpu()
         return out
+
+
+def _text(folder: Path) -> TextConfig:
+    """How its texts were prepared: of its settings, where it has kept them."""
+    log = folder / "training.json"
+    try:
+        kept = load_json(log.read_bytes()) if log.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise MissingError(f"cannot read {log}: {error}") from error
+    return TextConfig.kept(kept.get("settings") if isinstance(kept, dict) else None, log)
 
 
 def check_teacher(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
-from dlm_core.config import Settings
+from dlm_core.config import AS_THEY_ARE, Settings, TextConfig
 from dlm_core.errors import UsageError
 from dlm_core.evaluation.teacher import Score, Teacher, encode, token_losses
 from dlm_core.files import write_json
@@ -46,6 +46,8 @@ class TeacherConfig(Settings):
     """How many pieces there are to spell other words with; 0 leaves these UNK."""
     seed: int = 0
     """Of weights, order and dropout."""
+    text: TextConfig = AS_THEY_ARE
+    """How its texts were prepared."""
 
 
 @dataclass
@@ -110,7 +112,7 @@ class _Run:
         self.teacher.save(out)
         spent = round(time.perf_counter() - self.began)
         log = {"parameters": self.parameters, "step": done, "steps": self.steps, "seconds": spent}
-        more = {"valid": asdict(score), "settings": self.config.model_dump()}
+        more = {"valid": asdict(score), "settings": self.config.model_dump(mode="json")}
         write_json(out / "training.json", log | more)
 
 

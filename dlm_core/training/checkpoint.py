@@ -21,7 +21,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from dlm_core.config import TrainConfig
+from dlm_core.config import AS_THEY_ARE, TrainConfig
 from dlm_core.errors import DLMError, MissingError, UsageError
 from dlm_core.files import writing
 from dlm_core.training.optimizers import lr_factor
@@ -123,7 +123,9 @@ class Checkpoint:
                 f"the checkpoint {path} is broken: it is not what was written",
                 "fetch it again, or start anew with --force",
             )
-        return cls(**torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True))
+        kept = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        kept["config"].setdefault("text", AS_THEY_ARE.model_dump(mode="json"))
+        return cls(**kept)
 
 
 def check_data(saved: dict[str, Any], now: Data, new_data: bool) -> str | None:

@@ -40,6 +40,7 @@ from dlm_core.training.optimizers import lr_factor, make_optimizers
 from dlm_core.training.parallel import Parallel, resolve_precision
 from dlm_core.training.seeds import seeded
 from dlm_core.training.signals import stop_signals
+from dlm_core.training.start import start_from, start_from_fitting
 from dlm_core.training.times import LossAwareTimes
 from dlm_core.vocab import Vocab
 
@@ -118,25 +119,26 @@ class Trainer:
             self.model.denoiser.compile(dynamic=True)
         self.wrapped = self.parallel.wrap(self.model)
 
-    def start_from(self, model: Model) -> None:
+    def start_from(self, model: Model, new_words: bool = False) -> str | None:
         """Begin with a trained bundle's weights instead of random ones.
 
+        Args:
+            model: the bundle.
+            new_words: the words are this run's own; what fits of the weights is taken.
+
+        Returns:
+            with `new_words` how much that is, for people.
+
         Raises:
-            UsageError: its shape or vocabulary is not this run's.
+            UsageError: its shape or vocabulary is not this run's, or nothing fits.
         """
-        ours, theirs = self.config.model.model_dump(), model.info.config.model_dump()
-        for key in ours:
-            if ours[key] != theirs[key] and key not in ("learned_embedding", "dropout"):
-                raise UsageError(
-                    f"--init: '{key}' of the model is {theirs[key]!r}, this run's is {ours[key]!r}",
-                    "leave it out of the [model] table of --config",
-                )
-        if model.vocab.plain_words != self.vocab.plain_words:
-            raise UsageError("--init: the model's vocabulary is not this corpus's")
-        counts = self.model.length_counts.clone()
-        self.model.load_state_dict(model.net.state_dict())
-        self.model.length_counts.copy_(counts)
+        told = None
+        if new_words:
+            told = start_from_fitting(self.model, self.vocab, model)
+        else:
+            start_from(self.model, self.vocab, model)
         self.ema = {k: v.detach().clone() for k, v in self.model.named_parameters()}
+        return told
 
     def start_from_bert(self, checkpoint: str) -> None:
         """Begin with the encoder of a BERT (`Bert.start_from`), the rest random.

@@ -101,6 +101,22 @@ def test_fine_tuning_takes_the_models_words_and_shape(lm, run_cli, tmp_path, cor
     assert "leave it out of the [model] table" in run.err
 
 
+def test_fine_tuning_with_new_words_keeps_the_vectors_of_shared_ones(lm, run_cli, tmp_path, corpus):
+    assert lm().code == 0
+    corpus.write_text("The pub near Zizzi.\nThe Mill is cheap.\n" * 20)
+    tune = ("train", "lm", "--corpus", f"text:{corpus}", "--max-steps", 1, "--device", "cpu")
+    (tmp_path / "few.toml").write_text("min_count = 0\n")
+    tune = (*tune, "--config", tmp_path / "few.toml", "--out", tmp_path / "tuned", "--new-words")
+    run = run_cli(*tune)
+    assert run.code == 2 and "option '--new-words' needs '--init'" in run.err
+    run = run_cli(*tune, "--init", tmp_path / "run")
+    assert run.code == 0 and "0.0% of the running words are UNK" in run.err, run.err
+    assert "--init: 11 of 12 words begin with their vectors of" in run.err, run.err
+    assert "and 100% of the other weights" in run.err
+    tuned = ModelInfo.read(str(tmp_path / "tuned"))
+    assert "Zizzi" in tuned.vocab and tuned.text.tokenise
+
+
 def test_training_that_diverges_writes_no_model(lm, tmp_path):
     (tmp_path / "config.toml").write_text(
         CONFIG.replace("max_steps = 2", "max_steps = 40\nlr = 1e30\nwarmup_steps = 0")

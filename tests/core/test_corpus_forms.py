@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dlm_core.corpora import READERS, Example, parse_mr, read_corpus
+from dlm_core.corpora import Example, parse_mr, read_corpus
 from dlm_core.errors import DLMError, MissingError, UsageError
 
 E2E = 'mr,ref\n"name[Café Rouge], food[French]",Café Rouge is a pub .\n'
@@ -19,6 +19,14 @@ FILES = {
     "jsonl": ('{"text": "Café Rouge is a pub ."}\n', Example("Café Rouge is a pub .")),
     "labelled": ('{"text": "Café ..", "label": "é"}\n', Example("Café ..", {"label": "é"})),
     "roc": ('["Café Rouge is a pub ."]\n', Example("Café Rouge is a pub .")),
+    "csv": (
+        'n,text\n"é, 1","Café Rouge is\na pub ."\n',
+        Example("Café Rouge is a pub .", {"n": "é, 1"}),
+    ),
+    "tsv": (
+        'text\tn\nCafé "Rouge" is a pub .\té\n',
+        Example('Café "Rouge" is a pub .', {"n": "é"}),
+    ),
 }
 
 
@@ -32,7 +40,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "corpus"
 
 
-@pytest.mark.parametrize("reader", list(READERS))
+@pytest.mark.parametrize("reader", list(FILES))
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
 def test_each_reader_takes_byte_order_marks_and_packed_files(reader, encoding, pack, path):
@@ -40,7 +48,7 @@ def test_each_reader_takes_byte_order_marks_and_packed_files(reader, encoding, p
     assert read(path, reader, pack(content.encode(encoding))) == [example]
 
 
-@pytest.mark.parametrize("reader", list(READERS))
+@pytest.mark.parametrize("reader", list(FILES))
 def test_each_reader_takes_a_named_encoding(reader, path):
     content, example = FILES[reader]
     assert read(path, reader, content.encode("latin-1"), "latin-1") == [example]
@@ -48,7 +56,7 @@ def test_each_reader_takes_a_named_encoding(reader, path):
         read_corpus(f"{reader}:{path}")
 
 
-@pytest.mark.parametrize("reader", list(READERS))
+@pytest.mark.parametrize("reader", list(FILES))
 def test_each_reader_gives_nfc(reader, path):
     content, example = FILES[reader]
     assert read(path, reader, content.replace("é", "e\u0301")) == [example]

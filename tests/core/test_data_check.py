@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from dlm_core.config import TrainConfig
-from dlm_core.data_check import check_data, hold_out, new_vocab
+from dlm_core.corpora import Example
+from dlm_core.corpora.fields import look_at_fields
+from dlm_core.data_check import check_data, hold_out
 from dlm_core.errors import UsageError
 from dlm_core.vocab import Vocab
 
@@ -108,7 +109,8 @@ def test_many_unknown_words_get_advice_with_what_min_count_would_give():
     texts = corpus(100) + [f"the pub rare{i} rare{i}" for i in range(40)]
     report = check_data(texts, min_count=5)
     assert report.unk == 80
-    (advice,) = report.advice
+    spell, advice = report.advice
+    assert spell.endswith("if pieces spelled them: pieces = 4000")
     assert advice.startswith("fewer words would be UNK with a smaller min_count: 2 keeps 8 words")
     assert advice.endswith(", 1 keeps 48 words (0% UNK), 0 keeps 48 words (0% UNK)")
 
@@ -129,37 +131,6 @@ def test_with_a_models_vocabulary_the_unknown_are_told():
     assert "a head learns little from words that the model does not know" in report.advice
     with pytest.raises(UsageError, match=r"does not know 3 of 4 running words \(75%\)"):
         check_data(["The cheese. is nice."], vocab=vocab)
-
-
-def test_what_pieces_spell_is_told_and_nothing_is_lost():
-    texts = ["the cat sat", "the cat ran", "the sattran cat", "the cat"]
-    vocab = new_vocab(texts, TrainConfig(min_count=2, pieces=9))
-    assert vocab is not None
-    report = check_data(texts, min_count=2, max_words=4, new=vocab)
-    spelled = [len(vocab.spell(word)) for word in ("sat", "ran", "sattran")]
-    assert report.spelling == (len(vocab.piece_ids), 3, sum(spelled))
-    assert (report.unk, report.vocabulary, report.longest) == (0, 2, 3)
-    assert report.too_long == sum(2 + n > 4 for n in spelled) > 0
-    assert report.seen[-1] == "the cat"
-    (line,) = (line for line in report.lines() if line.startswith("vocabulary"))
-    assert "27.3% of the running words are spelled, in" in line
-    assert check_data(["the cat ran sat sattran cab"], vocab=vocab).lost == (("cab", 1),)
-    assert report.as_dict()["spelling"]["words"] == 3
-
-
-def test_texts_without_blanks_can_be_spelled():
-    parts = ("今天", "天气很好", "我们", "去公园", "玩吧")
-    texts = ["".join(parts[start:end]) for start in range(3) for end in range(start + 3, 6)]
-    vocab = new_vocab(texts, TrainConfig(min_count=10, pieces=60))
-    assert check_data(texts, new=vocab).unk == 0
-    with pytest.raises(UsageError, match="not split into words"):
-        check_data(texts)
-
-
-def test_the_most_frequent_words_alone():
-    texts = ["a a b b c c d d e e f"] * 20
-    report = check_data(texts, new=new_vocab(texts, TrainConfig(max_words=5)), min_count=10)
-    assert (report.vocabulary, report.unk) == (5, 20)
 
 
 @pytest.mark.parametrize(
@@ -194,3 +165,65 @@ def test_what_cannot_be_learnt_from_is_refused_with_counts(texts, min_count, mes
 
 def test_split_texts_of_such_languages_pass():
     assert check_data(["今天 天气 很 好 ， 我们 去 公园 玩 吧 。"] * 20).unk == 0
+
+
+def test_pieces_spell_what_would_be_lost() -> None:
+    rare = [f"the pub is near stat{a}{b} and cheap" for a in "abcdefgh" for b in "klmnopqr"]
+    with_words = check_data(corpus(100) + rare, min_count=5)
+    assert with_words.unk == len(rare)
+    spelled = check_data(corpus(100) + rare, min_count=5, pieces=200)
+    assert (spelled.unk, spelled.spelled) == (0, len(rare))
+    vocab = Vocab.build(corpus(100) + rare, 5, None, 200)
+    assert spelled.pieces == len(vocab.piece_ids)
+    assert spelled.longest == max(len(vocab.encode(text)) for text in corpus(100) + rare)
+    assert any(f"and {spelled.pieces} pieces, which spell" in line for line in spelled.lines())
+    assert check_data(rare, vocab=vocab).unk == 0
+
+
+def test_text_without_blanks_is_told_what_to_do_and_taken_with_pieces() -> None:
+    texts = ["今天天气很好我们去公园玩吧", "我们今天去公园玩", "天气很好我们去公园玩"] * 40
+    with pytest.raises(UsageError, match="not split into words") as caught:
+        check_data(texts)
+    assert "pieces = 4000" in caught.value.hint
+    report = check_data(texts, pieces=100, min_count=1000)
+    assert (report.unk, report.too_long) == (0, 0)
+    assert any("100% of the letters are Cjk" in line for line in report.advice)
+
+
+def test_another_script_is_told() -> None:
+    (advice,) = check_data(["в городе есть дешёвый паб ."] * 30, min_count=2).advice
+    assert advice.startswith("100% of the letters are Cyrillic")
+    assert advice.endswith("pieces = 4000")
+
+
+def test_what_fields_could_teach_is_told() -> None:
+    foods = ("Thai", "French", "Indian")
+    examples = [
+        Example(
+            f"Place{k} serves {foods[k % 3]} food .",
+            {"food": foods[k % 3], "name": f"place{k}", "id": f"#{k}", "city": "Rome"}
+            | ({"near": 'a, "b" = c'} if k % 4 == 0 else {}),
+        )
+        for k in range(60)
+    ]
+    reports = {report.name: report for report in look_at_fields(examples)}
+    assert {name: report.kind for name, report in reports.items()} == {
+        "food": "few values",
+        "name": "open",
+        "id": "unsaid",
+        "city": "one value",
+        "near": "one value",
+    }
+    assert (reports["food"].said, reports["id"].said, reports["near"].texts) == (1.0, 0.0, 15)
+    report = check_data([e.text for e in examples], min_count=0, fields=look_at_fields(examples))
+    assert "field food: 3 values in 100% of the texts; Thai (20), French (20), Indian (20)" in (
+        report.lines()
+    )
+    assert [line.partition(":")[0] for line in report.advice] == [
+        "field 'name' is open",
+        "field 'id' has a value a row, which the texts do not say",
+        "field 'city' has one value",
+        "field 'near' has one value",
+        "field 'near' is missing in 75% of the texts, which teach nothing of it",
+    ]
+    assert report.as_dict()["fields"][0]["name"] == "food"

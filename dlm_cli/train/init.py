@@ -1,0 +1,157 @@
+"""`dlm train init`: a recipe for a corpus, this machine and the time there is."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dlm_cli.files import expand
+from dlm_cli.help import examples
+from dlm_cli.options import Corpus, Encoding, Force, PluginFiles
+from dlm_cli.output import stderr
+from dlm_core.commands import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dlm_cli.train.plan.texts import Choice
+    from dlm_core.corpora import Example
+    from dlm_core.data_check import DataReport
+
+EPILOG = examples(
+    "dlm train init --corpus jsonl:own.jsonl --minutes 30 -o recipe.toml",
+    "dlm train init --corpus csv:reviews.csv#text=review,label=stars; dlm train all recipe.toml "
+    "--out mine",
+)
+Minutes = Annotated[
+    float,
+    typer.Option(
+        metavar="NUMBER",
+        min=1,
+        help="For the whole run: model, writer, heads, teacher, evaluation.",
+        rich_help_panel="Training",
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="The recipe to write.",
+        callback=expand,
+        rich_help_panel="Output",
+    ),
+]
+Valid = Annotated[
+    str | None,
+    typer.Option(
+        metavar="READER:PATH",
+        help="Validation texts; held out of --corpus if omitted.",
+        rich_help_panel="Data",
+    ),
+]
+
+
+def train_init(
+    corpus: Corpus,
+    minutes: Minutes = 30,
+    output: Output = Path("recipe.toml"),
+    valid: Valid = None,
+    encoding: Encoding = None,
+    plugin: PluginFiles = None,
+    force: Force = False,
+) -> None:
+    """Write a commented recipe for 'dlm train all', after a look at corpus and machine.
+
+    How texts are prepared, vocabulary, lengths, the size of the net and the steps of everything
+    are chosen, and told with their reasons; what the corpus lacks for a control is told, too.
+    """
+    from dlm_cli.plugins.loading import load
+    from dlm_cli.train.plan.heads import choose_heads, labels
+    from dlm_cli.train.plan.sizes import SHARES, choose_sizes
+    from dlm_cli.train.plan.template import Plan, write
+    from dlm_cli.train.plan.texts import choose
+    from dlm_core.corpora import learn, prepare, read_corpus
+    from dlm_core.errors import UsageError
+
+    if output.exists() and not force:
+        raise UsageError(f"option '--output': {output} exists", "--force replaces it")
+    readers = load(plugin).corpora
+    read = read_corpus(corpus, readers, encoding)
+    if valid is not None:
+        read_corpus(valid, readers, encoding)  # a fault is better told now
+    choice = choose(read)
+    text, learnt = learn(read, choice.text)
+    texts = [example.text for example in prepare(read, text)]
+    report = _look_at(read, texts, choice, corpus)
+    for line in (*([learnt] if learnt else ()), *report.lines()):
+        stderr(line)
+    seconds = 60 * minutes * SHARES["heads"] / 2
+    left_out = choose_heads(report, len(texts), seconds)
+    heads = sum(not why for why in left_out.values()) + bool(labels(report))
+    sizes = choose_sizes(minutes, report.positions, heads, _speed(texts, choice))
+    plan = Plan(
+        _seen_from(corpus, output), valid and _seen_from(valid, output), encoding,
+        [os.path.relpath(place, output.parent) for place in plugin or ()], minutes, choice,
+        sizes, left_out, labels(report), output.stem,
+    )  # fmt: skip
+    recipe = write(plan)
+    tomllib.loads(recipe)
+    output.write_text(recipe, encoding="utf-8")
+    stderr(
+        f"wrote {output}: a net of {sizes.hidden} x {sizes.layers}, {sizes.steps:,} steps "
+        f"({sizes.passes:.1f} passes, about {sizes.seconds / 60:.1f} min)"
+    )
+    stderr(f"use it: {command('train', 'all', output, '--out', 'DIR')}")
+
+
+def _look_at(
+    read: Sequence[Example], texts: Sequence[str], choice: Choice, corpus: str
+) -> DataReport:
+    """What the model will see of the corpus."""
+    from dlm_core.corpora.fields import look_at_fields
+    from dlm_core.data_check import check_data
+
+    return check_data(
+        texts,
+        min_count=choice.min_count,
+        most_words=choice.max_words,
+        pieces=choice.pieces,
+        max_words=choice.max_len,
+        source=corpus,
+        fields=look_at_fields(read),
+    )
+
+
+def _speed(texts: Sequence[str], choice: Choice) -> Callable[[int, int], float]:
+    """Measures nets on some of the texts, with the vocabulary of all."""
+    from dlm_cli.train.plan.sizes import BATCH, measured
+    from dlm_core.config import ModelConfig, TrainConfig
+    from dlm_core.vocab import Vocab
+
+    vocab = Vocab.build(texts, choice.min_count, choice.max_words, choice.pieces)
+    some = texts[:: len(texts) // 2_000 + 1]
+
+    def speed(hidden: int, layers: int) -> float:
+        config = TrainConfig(
+            batch_tokens=BATCH,
+            self_conditioning_rate=0.75,
+            rollout_rate=0.5,
+            model=ModelConfig(hidden=hidden, layers=layers, max_len=choice.max_len),
+        )
+        return measured(config, vocab, some)
+
+    return speed
+
+
+def _seen_from(corpus: str, recipe: Path) -> str:
+    """READER:PATH as it stands in the recipe, relative to its folder."""
+    reader, _, path = corpus.partition(":")
+    if reader == "hub":
+        return corpus
+    return f"{reader}:{os.path.relpath(os.path.expanduser(path), recipe.parent)}"

@@ -1,0 +1,1 @@
+"""What `dlm train init` decides: texts and vocabulary by the corpus, sizes by machine and time."""
