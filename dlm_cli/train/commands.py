@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dlm_cli.help import group
+from dlm_cli.train import all as whole
 from dlm_cli.train import control, lm, teacher, writer
 
 app = group("Train a Diffusion-LM, its writer, a control's head, or a teacher.")
+app.command("all", epilog=whole.EPILOG)(whole.train_all)
 app.command("lm", epilog=lm.EPILOG)(lm.train_lm)
 app.command("control", epilog=control.EPILOG)(control.train_control)
 app.command("writer", epilog=writer.EPILOG)(writer.train_writer)

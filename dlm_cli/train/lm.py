@@ -11,7 +11,8 @@ from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.models import check_new
 from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
-from dlm_cli.output import pick_device, progress_bar, require_folder, stderr, warn
+from dlm_cli.output import pick_device, require_folder, stderr, warn
+from dlm_cli.train.bars import watching
 from dlm_cli.train.settings import SettingsFile, read_settings
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from dlm_core.config import TrainConfig
     from dlm_core.training.checkpoint import Checkpoint
     from dlm_core.training.loop import Trainer
-    from dlm_core.vocab import Vocab
 
 
 EPILOG = examples(
@@ -140,6 +140,7 @@ def train_lm(
     from dlm_core.bundle import Model as Bundle
     from dlm_core.corpora import read_corpus
     from dlm_core.data_check import hold_out
+    from dlm_core.recipes.data import look_at
 
     data, readers = read_settings(file, config), load(plugin).corpora
     if max_steps is not None:
@@ -159,7 +160,9 @@ def train_lm(
     else:
         texts, valid_texts, told = hold_out(texts)
     words = saved.vocabulary if saved else tuned.vocab if tuned else None
-    vocab = _tell_data(texts, settings, words, corpus, told)
+    report, vocab = look_at(texts, settings, words, corpus, told)
+    for line in report.lines():
+        stderr(line)
 
     from dlm_core.training.loop import Trainer
 
@@ -247,58 +250,18 @@ def check_stop(stop_after: int | None, settings: TrainConfig, saved: Checkpoint 
         )
 
 
-def _tell_data(
-    texts: list[str], settings: TrainConfig, vocab: Vocab | None, source: str, told: str
-) -> Vocab:
-    """Say what the model will see of the corpus; returns the words, `vocab` if there are some."""
-    from dlm_core.data_check import check_data
-    from dlm_core.vocab import Vocab
-
-    padded = settings.model.length_mode == "padded"
-    report = check_data(
-        texts,
-        min_count=settings.min_count,
-        max_words=settings.model.max_len - (2 if padded else 0),
-        cuts=padded,
-        vocab=vocab,
-        held_out=told,
-        source=source,
-    )
-    for line in report.lines():
-        stderr(line)
-    return vocab or Vocab.build(texts, settings.min_count)
-
-
 def run(trainer: Trainer, stop_after: int | None) -> bool:
     """Train with a bar, and say how it ended; True if it is finished."""
-    from dlm_core.training.loop import Callbacks
+    from dlm_core.training.told import run_told
 
     steps = trainer.config.max_steps
-    goal = min(stop_after or steps, steps)
     if trainer.step == steps:
         stderr(f"the run is finished at step {steps}; --max-steps N goes on to step N")
-    with progress_bar("training", goal) as bar:
-        bar.update(trainer.step)
-
-        def on_step(step: int, metrics: dict[str, float]) -> None:
-            bar.update(1)
-            if step % 20 == 0:
-                bar.set_postfix(loss=f"{metrics['loss']:.3f}", ce=f"{metrics['anchor']:.3f}")
-
-        def on_eval(step: int, metrics: dict[str, float], samples: list[str]) -> None:
-            bar.clear()
-            stderr(f"step {step}: validation cross-entropy {metrics['valid_anchor']:.3f}")
-            for text in samples:
-                stderr(f"  | {text}")
-
-        def on_note(note: str) -> None:
-            bar.clear()
-            warn(note)
-
-        result = trainer.run(Callbacks(on_step, on_eval, on_note), stop_after)
+    with watching("training") as told:
+        result = run_told(trainer, told, stop_after)
     if result.finished:
         return True
     stderr(f"stopped at step {result.step}; continue with --resume")
-    if result.step < goal:  # Ctrl-C
+    if result.step < min(stop_after or steps, steps):  # Ctrl-C
         raise typer.Exit(130)
     return False

@@ -10,7 +10,8 @@ import typer
 from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
-from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
+from dlm_cli.output import pick_device, require_folder, stderr
+from dlm_cli.train.bars import watching
 from dlm_core.commands import command
 
 if TYPE_CHECKING:
@@ -111,25 +112,10 @@ def run(
     data: tuple[Sequence[str], Sequence[str]], out: Path, config: TeacherConfig, device: str
 ) -> Score:
     """Train with a bar, and say how it went; also for `benchmarks/teacher.py`."""
-    from dlm_core.evaluation.teacher_training import Told
     from dlm_core.evaluation.teacher_training import train_teacher as train
 
-    with progress_bar("training", None) as bar:
-
-        def start(total: int, line: str) -> None:
-            bar.total = total
-            stderr(line)
-
-        def step(done: int, loss: float) -> None:
-            bar.update(1)
-            if done % 20 == 0:
-                bar.set_postfix(nll=f"{loss:.3f}")
-
-        def look(done: int, score: Score) -> None:
-            bar.clear()
-            stderr(f"step {done}: validation {score.token_nll:.4f} nats a token")
-
-        best = train(*data, out, config, device, Told(start, step, look))
+    with watching("training") as told:
+        best = train(*data, out, config, device, told)
     stderr(f"wrote {out}: {best.token_nll:.4f} nats a token on {best.texts} validation texts")
     stderr(f"use it: {command('score', 'TEXTS', '--teacher', out)}")
     return best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -66,11 +66,11 @@ def train_writer(
     from dlm_cli.plugins.loading import load
     from dlm_core.bundle import Model as LoadedModel
     from dlm_core.bundle import ModelInfo
-    from dlm_core.control.shown import WRITER, LearnsShown
+    from dlm_core.control.shown import WRITER
     from dlm_core.corpora import read_corpus
     from dlm_core.data_check import hold_out
     from dlm_core.training.checkpoint import CHECKPOINT, Checkpoint
-    from dlm_core.training.writer import WriterTrainer, read_shown
+    from dlm_core.training.writer import WriterTrainer, kinds_shown, read_shown
 
     plugins = load(plugin)
     info = ModelInfo.read(model)
@@ -86,9 +86,7 @@ def train_writer(
     else:
         texts, held_out, _ = hold_out(texts)
     loaded = LoadedModel.load(model, pick_device(device))
-    kinds: dict[str, type[LearnsShown]] = {
-        kind: cls for kind, cls in plugins.controls.items() if issubclass(cls, LearnsShown)
-    }
+    kinds = kinds_shown(plugins.controls)
     stderr(f"reading {len(texts) + len(held_out)} texts: {', '.join(sorted(kinds))}")
     trainer = WriterTrainer(
         settings, loaded, kinds, read_shown(texts, kinds, loaded),
@@ -125,19 +123,13 @@ def _check_folder(
 
 def _settings(config: Path | None, max_steps: int | None, saved: Checkpoint | None) -> TrainConfig:
     """The writer's own settings, those given over them."""
-    from dlm_core.config import TrainConfig, load_toml
-    from dlm_core.errors import UsageError
-    from dlm_core.training.writer import SETTINGS
+    from dlm_core.config import load_toml
+    from dlm_core.training.writer import writer_settings
 
-    base: dict[str, Any] = dict(SETTINGS)
-    if saved is not None:
-        base = saved.config
     data = load_toml(config) if config else {}
-    if "model" in data:
-        raise UsageError(f"{config}: table 'model': a writer has the shape of its model")
     if max_steps is not None:
         data["max_steps"] = max_steps
-    return TrainConfig.read({**base, **data}, str(config or "defaults"))
+    return writer_settings(data, str(config or "defaults"), saved and saved.config)
 
 
 def _tell(model: str, folder: Path, out: Path | None) -> None:

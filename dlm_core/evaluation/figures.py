@@ -140,3 +140,19 @@ def differences(
 def shown(value: float, scale: float = 1.0) -> float | None:
     """A value as JSON can hold it."""
     return None if np.isnan(value) else float(value * scale)
+
+
+def ratio(first: Figure, second: Figure) -> Figure:
+    """A figure over another of other texts; its interval resamples the units of both."""
+    value = first.value / second.value if second.value else float("nan")
+    if first.rows is None or second.rows is None:
+        return Figure(first.name, value, "", first.texts)
+    width = first.rows.shape[1]
+    rows = np.zeros((len(first.rows) + len(second.rows), width + second.rows.shape[1]))
+    rows[: len(first.rows), :width], rows[len(first.rows) :, width:] = first.rows, second.rows
+
+    def total(sums: Array) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(first.total(sums[..., :width]) / second.total(sums[..., width:]))
+
+    return Figure(first.name, value, "", first.texts, rows, total, interval(rows, total))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dlm_core.config import Settings
 from dlm_core.errors import UsageError
 from dlm_core.evaluation.teacher import Score, Teacher, encode, token_losses
 from dlm_core.files import write_json
 from dlm_core.training.data import LengthBatches
+from dlm_core.training.seeds import seeded
+from dlm_core.training.told import Told
 from dlm_core.vocab import Vocab
 
 PATIENCE = 2
@@ -43,14 +46,11 @@ class TeacherConfig(Settings):
     seed: int = 0
     """Of weights, order and dropout."""
 
-
-@dataclass
-class Told:
-    """What a training run tells on its way."""
-
-    start: Callable[[int, str], None] = lambda steps, line: None
-    step: Callable[[int, float], None] = lambda step, loss: None
-    valid: Callable[[int, Score], None] = lambda step, score: None
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
+        return self
 
 
 @dataclass
@@ -101,6 +101,22 @@ class _Run:
             optimizer.zero_grad(set_to_none=True)
             yield step + 1, float(loss.detach())
 
+    def best(self, out: Path, valid: Sequence[str], told: Told) -> Score:
+        """Train, keeping the weights of the best look at `valid`; returns that."""
+        best = _Best()
+        for done, loss in self.losses():
+            told.step(done, self.steps, f"nll={loss:.3f}")
+            if done % self.batches.batches_per_epoch and done != self.steps:
+                continue
+            score = self.teacher.summary(valid)
+            told.line(f"step {done}: validation {score.token_nll:.4f} nats a token")
+            if best.better(score):
+                self.save(out, done, score)
+            if best.since == PATIENCE:
+                break
+        assert best.score is not None
+        return best.score
+
     def save(self, out: Path, done: int, score: Score) -> None:
         """Weights and vocabulary, and in training.json what made them."""
         self.teacher.save(out)
@@ -117,6 +133,7 @@ def train_teacher(
     config: TeacherConfig | None = None,
     device: str = "cpu",
     told: Told | None = None,
+    vocab: Vocab | None = None,
 ) -> Score:
     """Train a teacher from scratch and keep the weights of the best validation NLL.
 
@@ -127,42 +144,29 @@ def train_teacher(
         config: shape and training.
         device: where it is trained.
         told: is called on the way.
+        vocab: words of a model that is there already; `min_count` is not used then.
 
     Returns:
         the best validation score.
 
     Raises:
-        UsageError: no text fits into `positions`, or `width` is no multiple of `heads`.
+        UsageError: no text fits into `positions`.
     """
     config, told = config or TeacherConfig(), told or Told()
-    if config.width % config.heads:
-        raise UsageError(f"width={config.width} is not a multiple of heads={config.heads}")
-    torch.manual_seed(config.seed)
-    vocab = Vocab.build(texts, config.min_count)
+    vocab = vocab or Vocab.build(texts, config.min_count)
     fitting = [s for s in encode(texts, vocab) if len(s) <= config.positions]
     valid = [t for t in held_out if len(t.split()) <= config.positions - 2]
     if not (fitting and valid):
         raise UsageError(
             f"no text has at most {config.positions - 2} words", "raise positions (--positions)"
         )
-    run = _Run(config, fitting, vocab, device)
-    line = f"{len(fitting):,} texts, {len(vocab):,} words, {run.parameters:,} parameters"
-    left_out = len(texts) - len(fitting)
-    over = f"; {left_out:,} texts of over {config.positions - 2} words left out" if left_out else ""
-    told.start(run.steps, f"{line}, {run.steps:,} steps{over}")
-    best = _Best()
-    for done, loss in run.losses():
-        told.step(done, loss)
-        if done % run.batches.batches_per_epoch and done != run.steps:
-            continue
-        score = run.teacher.summary(valid)
-        told.valid(done, score)
-        if best.better(score):
-            run.save(out, done, score)
-        if best.since == PATIENCE:
-            break
-    assert best.score is not None
-    return best.score
+    with seeded(config.seed, device):
+        run = _Run(config, fitting, vocab, device)
+        line = f"{len(fitting):,} texts, {len(vocab):,} words, {run.parameters:,} parameters"
+        left = len(texts) - len(fitting)
+        over = f"; {left:,} texts of over {config.positions - 2} words left out" if left else ""
+        told.line(f"{line}, {run.steps:,} steps{over}")
+        return run.best(out, valid, told)
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:

@@ -10,7 +10,8 @@ import torch
 
 from dlm_core.errors import MissingError, UsageError
 from dlm_core.evaluation.teacher import Score, Teacher
-from dlm_core.evaluation.teacher_training import TeacherConfig, Told, learning_rate, train_teacher
+from dlm_core.evaluation.teacher_training import TeacherConfig, learning_rate, train_teacher
+from dlm_core.training.told import Told
 
 CONFIG = TeacherConfig(
     steps=60, layers=1, width=16, heads=2, positions=16, dropout=0.0, lr=0.01, min_count=0
@@ -36,7 +37,7 @@ def test_the_same_seed_gives_the_same_teacher(
     folder: Path, tmp_path: Path, texts: tuple[str, ...]
 ) -> None:
     seen: list[int] = []
-    told = Told(step=lambda step, loss: seen.append(step))
+    told = Told(step=lambda step, steps, figures: seen.append(step))
     train_teacher(texts, texts, tmp_path, CONFIG, told=told)
     assert Teacher.load(tmp_path).digest == Teacher.load(folder).digest
     assert seen == list(range(1, len(seen) + 1))

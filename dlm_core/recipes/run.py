@@ -1,0 +1,184 @@
+"""Runs the stages of a recipe, each once: what is done and still fits is not done again.
+
+A stage is done again where its settings, its texts, a stage that it needs, or its own files changed
+since; what was begun goes on from its checkpoint where it keeps one (lm, writer; the texts that
+`tree` parsed; figures that were measured), else from its start, to the same end.
+"""
+
+from __future__ import annotations
+
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlm_core.errors import UsageError, did_you_mean
+from dlm_core.recipes.data import read_all
+from dlm_core.recipes.job import Job
+from dlm_core.recipes.recipe import Recipe
+from dlm_core.recipes.records import Record, Records, digest_of
+from dlm_core.recipes.stages import Stage, check_heads, check_packages, stages_of
+from dlm_core.training.told import Told
+
+_OF_RUNS = ("checkpoint", "metrics.jsonl", "curves.png", "training.json")
+"""Files that tell of a run: not the same twice."""
+Begins = Callable[[int, int, str], None]
+"""Called with number, count and name of a stage before its work."""
+
+
+@dataclass(frozen=True)
+class Some:
+    """Which stages are done: up to one, or one alone."""
+
+    until: str | None = None
+    only: str | None = None
+
+    def check_names(self, job: Job) -> None:
+        """They must be of the recipe's stages.
+
+        Raises:
+            UsageError: one is not.
+        """
+        names = [stage.name for stage in stages_of(job)]
+        for option, name in (("--until", self.until), ("--only", self.only)):
+            if name is not None and name not in names:
+                raise UsageError(f"option '{option}': no stage '{name}'", did_you_mean(name, names))
+
+
+def prepare(recipe: Recipe, out: Path, device: str = "cpu", told: Told | None = None) -> Job:
+    """Read the texts and look for oracles and packages, before anything is trained.
+
+    Raises:
+        UsageError: a corpus cannot be read, or teaches a head of the recipe nothing.
+        MissingError: a file, a package or an oracle is missing.
+    """
+    job = Job(recipe, {}, out, Records(out, {}), device, told or Told())
+    check_packages(job)
+    job.texts = read_all(recipe)
+    check_heads(job)
+    return job
+
+
+def run_recipe(
+    job: Job, some: Some | None = None, begins: Begins = lambda number, count, stage: None
+) -> dict[str, Record]:
+    """Do the stages; returns what is known of each.
+
+    Args:
+        job: from `prepare`; its `records` say what is done already.
+        some: which of them; all if omitted.
+        begins: is called before each.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what was done is written down.
+        DLMError: of a stage; those before it are done.
+    """
+    some = some or Some()
+    stages = stages_of(job)
+    some.check_names(job)
+    job.out.mkdir(parents=True, exist_ok=True)
+    with _terminating():
+        for number, stage in enumerate(stages, 1):
+            if some.only in (None, stage.name) or stage.name == "data":
+                begins(number, len(stages), stage.name)
+                _do(job, stage)
+            if stage.name == some.until:
+                break
+    return job.records.stages
+
+
+def _do(job: Job, stage: Stage) -> None:
+    """Do a stage, unless it is done."""
+    records, told = job.records, job.told
+    settings, inputs = dict(stage.settings), _inputs(job, stage)
+    record = records.stages.get(stage.name)
+    if record is not None and stage.writes:
+        why = record.changed(settings, inputs, job.out)
+        if why is None and record.done:
+            told.line(f"{stage.name}: done before{_because(record.left_out)}")
+            return
+        if why is not None:
+            told.line(f"{stage.name} is done again: {why}")
+            record = None
+    resume = record is not None
+    if record is None:
+        record = records.stages[stage.name] = Record(settings, inputs)
+        records.write()
+    began = time.monotonic()
+    try:
+        record.figures = stage.run(job, resume)
+        record.files = _files(job.out, stage.writes)
+    except UsageError as error:
+        if stage.named:
+            raise
+        record.left_out = error.message
+        told.warn(f"{stage.name} is left out: {error.message}")
+    finally:
+        record.seconds += time.monotonic() - began
+        record.machine = machine(job.device)
+        records.write()
+
+
+def _because(reason: str) -> str:
+    return f", left out: {reason}" if reason else ""
+
+
+def _inputs(job: Job, stage: Stage) -> dict[str, str]:
+    """Digests of what the stage is made of.
+
+    Raises:
+        UsageError: a stage that it needs is not done.
+    """
+    found = {}
+    for need in stage.needs:
+        if need == "texts" or need.startswith("texts of "):
+            found[need] = job.texts[need.removeprefix("texts").removeprefix(" of ")].digest
+            continue
+        record = job.records.stages.get(need)
+        if record is None or not record.done:
+            raise UsageError(
+                f"stage '{stage.name}' needs '{need}', which is not done", f"--only {need}, first"
+            )
+        found[need] = record.digest
+    return found
+
+
+def _files(out: Path, writes: Sequence[str]) -> dict[str, str]:
+    """Digests of what a stage wrote, but for what tells of its run."""
+    paths = [path for name in writes for path in (out / name, *sorted((out / name).rglob("*")))]
+    return {
+        path.relative_to(out).as_posix(): digest_of(path)
+        for path in paths
+        if path.is_file() and path.name not in _OF_RUNS
+    }
+
+
+def machine(device: str) -> str:
+    """What computes, for the model card."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    cores = torch.get_num_threads()
+    return f"{cores} CPU core{'s' if cores != 1 else ''} ({platform.machine()})"
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
