@@ -98,53 +98,25 @@ def train_all(
     """
     from dlm_cli.plugins.loading import load
     from dlm_core.recipes.recipe import read_recipe
-    from dlm_core.recipes.run import Some, prepare
+    from dlm_core.recipes.records import Records
+    from dlm_core.recipes.run import Some, open_records, prepare
 
-    recipe = expand(recipe)
-    read = read_recipe(recipe, lambda files: load([*files, *(plugin or ())]))
-    some = Some(until, only)
+    read = read_recipe(expand(recipe), lambda files: load([*files, *(plugin or ())]))
+    some, records = Some(until, only), Records(out, {})
     if not dry_run:
-        _check_folder(out, resume, force)
+        records = open_records(out, some, resume, force)
+        check_new(out, resume or force)
+        require_folder(out, "--out")
     with watching("reading") as told:
-        job = prepare(read, out, pick_device(device), told)
+        job = prepare(read, records, pick_device(device), told)
     some.check_names(job)
     if dry_run:
         _plan(job)
         return
-    _take_records(job, some, resume, force)
     _run(job, some)
     if until is None and only is None:
         stderr(f"wrote the bundle {out}; its card: {out / 'README.md'}")
         stderr(f"use it: {command('generate', '-m', out, '-n', 4)}")
-
-
-def _check_folder(out: Path, resume: bool, force: bool) -> None:
-    """Never over another run or model unasked."""
-    from dlm_core.errors import UsageError
-    from dlm_core.recipes.records import RECORDS
-
-    if resume and force:
-        raise UsageError(
-            "option '--resume' and option '--force': one goes on, the other starts anew",
-            "leave one of them out",
-        )
-    if (out / RECORDS).exists() and not (resume or force):
-        raise UsageError(
-            f"option '--out': {out} holds a run of a recipe",
-            "add --resume to go on with it or --force to start anew, or choose another folder",
-        )
-    check_new(out, resume or force)
-    require_folder(out, "--out")
-
-
-def _take_records(job: Job, some: Some, resume: bool, force: bool) -> None:
-    """What is done already; with --force nothing is, or with --only all but that stage."""
-    from dlm_core.recipes.records import Records
-
-    if resume or (force and some.only is not None):
-        job.records = Records.read(job.out)
-    if force and some.only is not None:
-        job.records.stages.pop(some.only, None)
 
 
 def _run(job: Job, some: Some) -> None:

@@ -129,7 +129,7 @@ def _settings(config: Path | None, max_steps: int | None, saved: Checkpoint | No
     data = load_toml(config) if config else {}
     if max_steps is not None:
         data["max_steps"] = max_steps
-    return writer_settings(data, str(config or "defaults"), saved and saved.config)
+    return writer_settings(data, str(config or "defaults"), saved.config if saved else None)
 
 
 def _tell(model: str, folder: Path, out: Path | None) -> None:

@@ -138,7 +138,8 @@ class Keyword(_Phrases):
     def draw_target(cls, example: Example, draws: Random, name: str) -> Keyword | None:
         """Two of its longer words."""
         words = sorted({word for word in example.text.split() if len(word) > 3 and word.isalpha()})
-        return cls(draws.sample(words, min(2, len(words)))) if words else None
+        chosen = draws.sample(words, min(2, len(words)))
+        return cls(phrases=tuple(chosen)) if chosen else None
 
     def compile(self) -> Automaton:
         """All of them."""

@@ -8,7 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dlm_core.evaluation.intervals import Array, Interval, Total, interval, mean, paired_interval
+from dlm_core.evaluation.intervals import (
+    Array,
+    Interval,
+    Total,
+    interval,
+    mean,
+    paired_interval,
+    ratio_interval,
+)
 
 Unit = Literal["%", "nats", "words", "points", ""]
 """Of a figure; `points` lie in 0..100."""
@@ -143,16 +151,9 @@ def shown(value: float, scale: float = 1.0) -> float | None:
 
 
 def ratio(first: Figure, second: Figure) -> Figure:
-    """A figure over another of other texts; its interval resamples the units of both."""
+    """A figure over another of other texts; its interval resamples the units of each."""
     value = first.value / second.value if second.value else float("nan")
-    if first.rows is None or second.rows is None:
-        return Figure(first.name, value, "", first.texts)
-    width = first.rows.shape[1]
-    rows = np.zeros((len(first.rows) + len(second.rows), width + second.rows.shape[1]))
-    rows[: len(first.rows), :width], rows[len(first.rows) :, width:] = first.rows, second.rows
-
-    def total(sums: Array) -> Array:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(first.total(sums[..., :width]) / second.total(sums[..., width:]))
-
-    return Figure(first.name, value, "", first.texts, rows, total, interval(rows, total))
+    bounds = None
+    if first.rows is not None and second.rows is not None and not np.isnan(value):
+        bounds = ratio_interval(first.rows, first.total, second.rows, second.total)
+    return Figure(first.name, value, "", first.texts, bounds=bounds)

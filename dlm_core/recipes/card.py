@@ -47,7 +47,7 @@ def _header(job: Job) -> str:
     """YAML, as the hub reads it, and the title."""
     card, config = job.recipe.card, job.model.info.config
     name = card.name or job.out.resolve().name
-    count = sum(p.numel() for p in job.model.net.parameters()) / 1e6
+    count = sum(p.numel() for p in job.model.net.parameters())
     tags = ", ".join(TAGS)
     lines = [
         "---",
@@ -62,7 +62,7 @@ def _header(job: Job) -> str:
         *([card.description, ""] if card.description else []),
         f"{config.layers} layers × {config.hidden}, d = {config.embedding_dim}, "
         f"{len(job.model.vocab):,} entries in the vocabulary, texts of up to "
-        f"{job.model.info.max_words} words; {count:.1f} million parameters, fp16.",
+        f"{job.model.info.max_words} words; {count:,} parameters, fp16.",
         "",
     ]
     return "\n".join(lines)
@@ -85,8 +85,8 @@ def _training(job: Job) -> Iterable[str]:
     for name, record in records.items():
         if name in ("data", "card"):
             continue
-        steps = record.figures.get("steps")
-        rows.append((name, f"{steps:,}" if steps else "", _time(record.seconds), record.machine))
+        steps = "" if name == "evaluate" else f"{record.steps:,}"
+        rows.append((name, steps, _time(record.seconds), record.machine))
     yield _table(("stage", "steps", "time", "machine"), rows)
 
 
@@ -131,7 +131,7 @@ def _controls(job: Job, measured: Mapping[str, Any]) -> Iterable[str]:
             missing[name] = part["left out"]
             continue
         held = [
-            f"{key} {_figure(value)}"
+            f"{key.partition('.')[2]} {_figure(value)}".strip()
             for key, value in part["figures"].items()
             if key not in _OTHERS
         ]

@@ -6,7 +6,6 @@ again. Figures are those of `dlm evaluate` and `dlm nll`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -81,9 +80,7 @@ def evaluate(job: Job, resume: bool) -> Part:
         if name in found:
             continue
         job.told.line(f"measuring: {name}")
-        began = time.monotonic()
         found[name] = part()
-        job.told.line(f"{name}: {time.monotonic() - began:.0f} s")
         write_json(path, found, indent=1)
     return {}
 
@@ -184,7 +181,7 @@ def _why_not(job: Job, cls: type[ControlSpec], label: str) -> str:
         None,
     )
     reason = job.left_out.get(path) or (record.left_out if record else "")
-    return reason or f"no head '{path}' was trained"
+    return reason or f"the recipe leaves the head '{path}' out"
 
 
 def _tried(bench: _Bench, label: str, cls: type[ControlSpec], name: str) -> Part:

@@ -34,13 +34,17 @@ class Job:
 
     recipe: Recipe
     texts: dict[str, Texts]
-    out: Path
     records: Records
     device: str = "cpu"
     told: Told = field(default_factory=Told)
     left_out: dict[str, str] = field(default_factory=dict)
     vocab: Vocab | None = None
     _model: Model | None = None
+
+    @property
+    def out(self) -> Path:
+        """The folder of the run."""
+        return self.records.out
 
     @property
     def data(self) -> Texts:

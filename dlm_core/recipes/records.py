@@ -27,6 +27,7 @@ class Record:
         files: digests of what it wrote, by their paths in the folder; empty until it is done.
         figures: what it measured.
         left_out: why there is nothing, where the corpus taught it nothing.
+        steps: of its training.
         seconds: that it took, all runs together.
         machine: what it was done on.
     """
@@ -36,6 +37,7 @@ class Record:
     files: dict[str, str] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     left_out: str = ""
+    steps: int = 0
     seconds: float = 0.0
     machine: str = ""
 

@@ -7,20 +7,21 @@ since; what was begun goes on from its checkpoint where it keeps one (lm, writer
 
 from __future__ import annotations
 
+import os
 import platform
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlm_core.errors import UsageError, did_you_mean
 from dlm_core.recipes.data import read_all
 from dlm_core.recipes.job import Job
-from dlm_core.recipes.recipe import Recipe
-from dlm_core.recipes.records import Record, Records, digest_of
+from dlm_core.recipes.recipe import Recipe, read_recipe
+from dlm_core.recipes.records import RECORDS, Record, Records, digest_of
 from dlm_core.recipes.stages import Stage, check_heads, check_packages, stages_of
 from dlm_core.training.told import Told
 
@@ -49,18 +50,74 @@ class Some:
                 raise UsageError(f"option '{option}': no stage '{name}'", did_you_mean(name, names))
 
 
-def prepare(recipe: Recipe, out: Path, device: str = "cpu", told: Told | None = None) -> Job:
+def open_records(
+    out: Path, some: Some | None = None, resume: bool = False, force: bool = False
+) -> Records:
+    """What is done already in a folder: of a run to go on with, or all but the stage to redo.
+
+    Raises:
+        UsageError: it holds a run, and nothing is said of that.
+        MissingError: it holds none to go on with.
+    """
+    again = some.only if force and some is not None else None
+    if resume and force:
+        raise UsageError(
+            "option '--resume' and option '--force': one goes on, the other starts anew",
+            "leave one of them out",
+        )
+    if resume or again is not None:
+        records = Records.read(out)
+        records.stages.pop(again or "", None)
+        return records
+    if (out / RECORDS).exists() and not force:
+        raise UsageError(
+            f"option '--out': {out} holds a run of a recipe",
+            "add --resume to go on with it or --force to start anew, or choose another folder",
+        )
+    return Records(out, {})
+
+
+def prepare(recipe: Recipe, records: Records, device: str = "cpu", told: Told | None = None) -> Job:
     """Read the texts and look for oracles and packages, before anything is trained.
 
     Raises:
         UsageError: a corpus cannot be read, or teaches a head of the recipe nothing.
         MissingError: a file, a package or an oracle is missing.
     """
-    job = Job(recipe, {}, out, Records(out, {}), device, told or Told())
+    job = Job(recipe, {}, records, device, told or Told())
     check_packages(job)
     job.texts = read_all(recipe)
     check_heads(job)
     return job
+
+
+def train_recipe(
+    recipe: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    force: bool = False,
+    device: str = "cpu",
+    told: Told | None = None,
+    begins: Begins = lambda number, count, stage: None,
+) -> dict[str, Record]:
+    """`dlm train all` from Python: everything a recipe asks for, into a folder.
+
+    Args:
+        recipe: its file.
+        out: folder of the bundle, with the teacher, figures and card.
+        resume: go on with the run in it.
+        force: do everything anew, whatever it holds.
+        device: where to compute.
+        told: is called on the way.
+        begins: is called with number, count and name of each stage.
+
+    Raises:
+        UsageError, MissingError: see `open_records`, `read_recipe` and `prepare`.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; `resume` goes on.
+    """
+    records = open_records(Path(out), resume=resume, force=force)
+    return run_recipe(prepare(read_recipe(Path(recipe)), records, device, told), begins=begins)
 
 
 def run_recipe(
@@ -109,6 +166,12 @@ def _do(job: Job, stage: Stage) -> None:
         record = records.stages[stage.name] = Record(settings, inputs)
         records.write()
     began = time.monotonic()
+
+    def step(done: int, steps: int, figures: str) -> None:
+        record.steps = done
+        told.step(done, steps, figures)
+
+    job.told = replace(told, step=step)
     try:
         record.figures = stage.run(job, resume)
         record.files = _files(job.out, stage.writes)
@@ -118,6 +181,7 @@ def _do(job: Job, stage: Stage) -> None:
         record.left_out = error.message
         told.warn(f"{stage.name} is left out: {error.message}")
     finally:
+        job.told = told
         record.seconds += time.monotonic() - began
         record.machine = machine(job.device)
         records.write()

@@ -170,8 +170,7 @@ def _run(job: Job, trainer: Trainer, resume: bool) -> Figures:
     result = run_told(trainer, job.told)
     if not result.finished:
         raise KeyboardInterrupt
-    valid = {k: v for k, v in result.metrics.items() if k == "valid_anchor"}
-    return {"steps": result.step, **valid}
+    return {k: v for k, v in result.metrics.items() if k == "valid_anchor"}
 
 
 def train_teacher(job: Job, resume: bool) -> Figures:
@@ -215,9 +214,9 @@ def _kinds(job: Job) -> dict[str, Any]:
     """Kinds of control that the writer is shown: those that will have their head, or need none."""
     from dlm_core.training.writer import kinds_shown
 
-    kinds = kinds_shown(job.recipe.plugins.controls)
+    controls = job.recipe.plugins.controls
     heads = {head.cls.kind for head in job.recipe.heads if head.path not in job.left_out}
-    return {k: cls for k, cls in kinds.items() if head_kind(cls) in ("", *heads)}
+    return kinds_shown({k: cls for k, cls in controls.items() if head_kind(cls) in ("", *heads)})
 
 
 def train_control(job: Job, resume: bool, head: Head) -> Figures:
@@ -234,16 +233,6 @@ def check_heads(job: Job) -> None:
     Raises:
         MissingError, UsageError: of a head, or the writer, that the recipe names.
     """
-    for head in job.recipe.heads:
-        try:
-            head.check(job.texts_of(head).train)
-        except (MissingError, UsageError) as error:
-            if head.named:
-                where = f"{job.recipe.path}, table 'controls.{head.name}'"
-                hint = error.hint or f"leave it out: [controls] {head.name} = false"
-                raise type(error)(f"{where}: {error.message}", hint) from error
-            job.left_out[head.path] = error.message
-            job.told.warn(f"no head for control '{head.path}': {error.message}", error.hint)
     if job.recipe.writer is not None:
         try:
             job.recipe.lm.model.require_shown()
@@ -253,6 +242,18 @@ def check_heads(job: Job) -> None:
                 raise UsageError(f"{where}: {error.message}", error.hint) from error
             job.left_out[WRITER] = error.message
             job.told.warn(f"no writer: {error.message}")
+    for head in job.recipe.heads:
+        try:
+            head.check(job.texts_of(head).train)
+        except (MissingError, UsageError) as error:
+            if head.named:
+                where = f"{job.recipe.path}, table 'controls.{head.name}'"
+                hint = error.hint or f"leave it out: [controls] {head.name} = false"
+                raise type(error)(f"{where}: {error.message}", hint) from error
+            job.left_out[head.path] = error.message
+            job.told.warn(f"no head for control '{head.path}': {error.message}")
+            if error.hint:
+                job.told.line(f"hint: {error.hint}")
 
 
 def check_packages(job: Job) -> None:
