@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dlm_core.recipes.run import Some
 
 EPILOG = examples(
-    "dlm train all examples/e2e-small.toml --out mine --dry-run",
+    "dlm train all examples/recipes/e2e.toml --out mine --dry-run",
     "dlm train all recipe.toml --out mine",
     "dlm train all recipe.toml --out mine --resume",
 )

@@ -84,12 +84,11 @@ def test_stages_one_by_one(run_cli, recipe, tmp_path):
 def test_a_plugins_head_is_trained_and_ctrl_c_ends_with_130(run_cli, recipe, tmp_path):
     """SIGTERM too; a stage without a checkpoint begins anew, those before it do not."""
     recipe.with_name("held.py").write_text(STOPS)
-    text = recipe.read_text().replace(
-        'labelled:tiny.jsonl"', 'labelled:tiny.jsonl"\nplugin = "held.py"'
-    )
-    recipe.write_text("writer = false\nteacher = false\nevaluate = false\n" + re.sub(
-        r"\[(teacher|writer|evaluate)\]\n(?:[^\[].*\n)*", "", text
-    ))  # fmt: skip
+    left_out = ("teacher", "writer", "evaluate")
+    text = recipe.read_text().replace("[data]", '[data]\nplugin = "held.py"')
+    tables = re.split(r"\n(?=\[)", text)
+    tables = [t for t in tables if t.split("]")[0].strip("[") not in left_out]
+    recipe.write_text("".join(f"{name} = false\n" for name in left_out) + "\n".join(tables))
     train = ("train", "all", recipe, "--out", tmp_path / "out", "--device", "cpu")
     run = run_cli(*train)
     assert run.code == 130 and "stopped; continue with --resume" in run.err, run.err

@@ -11,6 +11,8 @@ from dlm_core.recipes.recipe import read_recipe
 from dlm_core.recipes.records import Records
 from dlm_core.recipes.run import prepare
 
+from .conftest import EXAMPLES
+
 DATA = '[data]\ncorpus = "labelled:tiny.jsonl"\n'
 WRONG = {
     "[dat]\n": (2, "key 'dat': no such table", "did you mean 'data'?"),
@@ -74,6 +76,11 @@ def test_paths_are_the_files(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert read.data.corpus == f"labelled:{recipe.parent / 'tiny.jsonl'}"
     assert read.heads[0].corpus == "hub:a/b", "a name of the hub is no path"
     assert [head.name for head in read.heads] == ["x", "pos", "semantic", "tree"]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_examples_can_be_read(path: Path) -> None:
+    assert read_recipe(path).evaluate is not None
 
 
 def test_a_missing_oracle_is_told_before_training(
