@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -15,9 +16,10 @@ from pydantic import Field, model_validator
 from dlm_core.config import Settings
 from dlm_core.errors import UsageError
 from dlm_core.evaluation.teacher import Score, Teacher, encode, token_losses
-from dlm_core.files import write_json
+from dlm_core.files import write_json, writing
 from dlm_core.training.data import LengthBatches
 from dlm_core.training.seeds import seeded
+from dlm_core.training.signals import stop_signals
 from dlm_core.training.told import Told
 from dlm_core.vocab import Vocab
 
@@ -74,6 +76,9 @@ class _Run:
     sequences: Sequence[Sequence[int]]
     vocab: Vocab
     device: str
+    checkpoint: Path | None = None
+    done: int = 0
+    best: _Best = field(default_factory=_Best)
     began: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
@@ -82,14 +87,16 @@ class _Run:
         epoch = self.batches.batches_per_epoch
         self.steps = config.steps or math.ceil(config.epochs * epoch)
         self.teacher = Teacher(_gpt2(config, self.vocab).to(self.device), self.vocab)  # type: ignore[arg-type]
-        self.parameters = sum(p.numel() for p in self.teacher.model.parameters())
+        parameters = list(self.teacher.model.parameters())
+        self.parameters = sum(p.numel() for p in parameters)
+        self.optimizer = torch.optim.AdamW(parameters, lr=self.config.lr, weight_decay=0.01)
 
-    def losses(self) -> Iterator[tuple[int, float]]:
-        """Train, and give the number of steps done and the loss of the last."""
-        model = self.teacher.model
-        optimizer = torch.optim.AdamW(model.parameters(), lr=self.config.lr, weight_decay=0.01)
+    def losses(self) -> Iterator[float]:
+        """Train from where it is, and give the loss of each step."""
+        model, optimizer = self.teacher.model, self.optimizer
         warmup = min(200, max(1, self.steps // 10))
-        for step in range(self.steps):
+        while self.done < self.steps and self.best.since < PATIENCE:
+            step = self.done
             model.train()
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, self.steps, self.config.lr, warmup)
@@ -99,23 +106,60 @@ class _Run:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            yield step + 1, float(loss.detach())
+            self.done += 1
+            yield float(loss.detach())
 
-    def best(self, out: Path, valid: Sequence[str], told: Told) -> Score:
-        """Train, keeping the weights of the best look at `valid`; returns that."""
-        best = _Best()
-        for done, loss in self.losses():
-            told.step(done, self.steps, f"nll={loss:.3f}")
-            if done % self.batches.batches_per_epoch and done != self.steps:
-                continue
-            score = self.teacher.summary(valid)
-            told.line(f"step {done}: validation {score.token_nll:.4f} nats a token")
-            if best.better(score):
-                self.save(out, done, score)
-            if best.since == PATIENCE:
-                break
-        assert best.score is not None
-        return best.score
+    def run(self, out: Path, valid: Sequence[str], told: Told) -> Score:
+        """Train, keeping the weights of the best look at `valid`; returns that.
+
+        Raises:
+            KeyboardInterrupt: there is a checkpoint to be left, and a signal came.
+        """
+        with stop_signals() if self.checkpoint else nullcontext() as stopped:
+            for loss in self.losses():
+                told.step(self.done, self.steps, f"nll={loss:.3f}")
+                if not self.done % self.batches.batches_per_epoch or self.done == self.steps:
+                    score = self.teacher.summary(valid)
+                    told.line(f"step {self.done}: validation {score.token_nll:.4f} nats a token")
+                    if self.best.better(score):
+                        self.save(out, self.done, score)
+                    self.keep()
+                if stopped is not None and stopped.is_set():
+                    self.keep()
+                    raise KeyboardInterrupt
+        assert self.best.score is not None
+        return self.best.score
+
+    def keep(self) -> None:
+        """Write the checkpoint: all that goes on from step to step."""
+        if self.checkpoint is None:
+            return
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.startswith("cuda") else None
+        state = {
+            "done": self.done,
+            "best": self.best.score and asdict(self.best.score),
+            "since": self.best.since,
+            "model": self.teacher.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),  # dropout's
+            "cuda": cuda,
+        }
+        with writing(self.checkpoint) as new:
+            torch.save(state, new)
+
+    def go_on(self) -> bool:
+        """Continue from the checkpoint, if there is one."""
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return False
+        saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        self.teacher.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.done = saved["done"]
+        self.best = _Best(saved["best"] and Score(**saved["best"]), saved["since"])
+        torch.set_rng_state(saved["random"])
+        if saved["cuda"] is not None:
+            torch.cuda.set_rng_state(saved["cuda"], self.device)
+        return True
 
     def save(self, out: Path, done: int, score: Score) -> None:
         """Weights and vocabulary, and in training.json what made them."""
@@ -134,6 +178,7 @@ def train_teacher(
     device: str = "cpu",
     told: Told | None = None,
     vocab: Vocab | None = None,
+    checkpoint: Path | None = None,
 ) -> Score:
     """Train a teacher from scratch and keep the weights of the best validation NLL.
 
@@ -145,6 +190,8 @@ def train_teacher(
         device: where it is trained.
         told: is called on the way.
         vocab: words of a model that is there already; `min_count` is not used then.
+        checkpoint: a file that the run goes on from, if it is there, and leaves while it is not
+            finished: after each epoch, and at Ctrl-C and SIGTERM.
 
     Returns:
         the best validation score.
@@ -161,12 +208,17 @@ def train_teacher(
             f"no text has at most {config.positions - 2} words", "raise positions (--positions)"
         )
     with seeded(config.seed, device):
-        run = _Run(config, fitting, vocab, device)
+        run = _Run(config, fitting, vocab, device, checkpoint)
         line = f"{len(fitting):,} texts, {len(vocab):,} words, {run.parameters:,} parameters"
         left = len(texts) - len(fitting)
         over = f"; {left:,} texts of over {config.positions - 2} words left out" if left else ""
         told.line(f"{line}, {run.steps:,} steps{over}")
-        return run.best(out, valid, told)
+        if run.go_on():
+            told.line(f"going on from step {run.done}")
+        score = run.run(out, valid, told)
+    if checkpoint is not None:
+        checkpoint.unlink()
+    return score
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:

@@ -74,7 +74,7 @@ def _training(job: Job) -> Iterable[str]:
     data = records["data"].figures
     seen = data["texts"]
     yield "## Training\n\n```sh"
-    yield f"dlm train all {job.recipe.path.name} --out {job.out.name}\n```\n"
+    yield f"dlm train all {job.recipe.path.name} --out {job.out.resolve().name}\n```\n"
     yield (
         f"Data: {seen['texts']:,} texts of {seen['mean_words']:.1f} words on average, "
         f"{data['held out']:,} more held out; {100 * seen['unk_share']:.2f}% of the running words "
@@ -124,7 +124,9 @@ def _hidden(figures: Mapping[str, Any]) -> list[str]:
 def _controls(job: Job, measured: Mapping[str, Any]) -> Iterable[str]:
     """What each control can do, or why it is not there."""
     controls = {name: part for name, part in measured.items() if name not in ("bound", "free")}
-    missing = dict(job.left_out)
+    records = job.records.stages.items()
+    missing = {name.removeprefix("controls."): r.left_out for name, r in records if r.left_out}
+    missing |= job.left_out
     rows = []
     for name, part in controls.items():
         if "left out" in part:

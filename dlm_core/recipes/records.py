@@ -99,7 +99,9 @@ class Records:
         path = out / RECORDS
         anew = "--force begins anew"
         if not path.is_file():
-            raise MissingError(f"no run of a recipe in {out} ({RECORDS} is missing)", anew)
+            raise MissingError(
+                f"no run of a recipe in {out} ({RECORDS} is missing)", "leave --resume out to begin"
+            )
         try:
             data = load_json(path.read_bytes())
             if data["format"] != FORMAT:

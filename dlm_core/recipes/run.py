@@ -1,8 +1,8 @@
 """Runs the stages of a recipe, each once: what is done and still fits is not done again.
 
 A stage is done again where its settings, its texts, a stage that it needs, or its own files changed
-since; what was begun goes on from its checkpoint where it keeps one (lm, writer; the texts that
-`tree` parsed; figures that were measured), else from its start, to the same end.
+since; what was begun goes on from its checkpoint where it keeps one (lm, teacher, writer; the texts
+that `tree` parsed; figures that were measured), else from its start, to the same end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dlm_core.recipes.data import read_all
 from dlm_core.recipes.job import Job
 from dlm_core.recipes.recipe import Recipe, read_recipe
 from dlm_core.recipes.records import RECORDS, Record, Records, digest_of
-from dlm_core.recipes.stages import Stage, check_heads, check_packages, stages_of
+from dlm_core.recipes.stages import CANNOT, Stage, check_heads, check_packages, stages_of
 from dlm_core.training.told import Told
 
 _OF_RUNS = ("checkpoint", "metrics.jsonl", "curves.png", "training.json")
@@ -137,6 +137,8 @@ def run_recipe(
     some = some or Some()
     stages = stages_of(job)
     some.check_names(job)
+    known, names = job.records.stages, [stage.name for stage in stages]
+    job.records.stages = {name: known[name] for name in names if name in known}
     job.out.mkdir(parents=True, exist_ok=True)
     with _terminating():
         for number, stage in enumerate(stages, 1):
@@ -175,7 +177,7 @@ def _do(job: Job, stage: Stage) -> None:
     try:
         record.figures = stage.run(job, resume)
         record.files = _files(job.out, stage.writes)
-    except UsageError as error:
+    except CANNOT as error:
         if stage.named:
             raise
         record.left_out = error.message

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlm_core.control.learning import head_kind
 from dlm_core.control.shown import WRITER
-from dlm_core.errors import MissingError, UsageError
+from dlm_core.errors import MissingError, PluginError, UsageError
 from dlm_core.recipes.data import look_at
 from dlm_core.recipes.job import TEACHER, Job
 from dlm_core.training.told import run_told
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from dlm_core.recipes.heads import Head
     from dlm_core.training.loop import Trainer
 
+CANNOT = (UsageError, MissingError, PluginError)
+"""Why a head cannot be trained: where the recipe does not name it, it is left out."""
 BUNDLE = ("config.json", "tokenizer.json", "model.safetensors")
 Figures = dict[str, Any]
 
@@ -40,7 +42,7 @@ class Stage:
         writes: files and folders in the run's.
         work: does it; with True it goes on from a checkpoint of its own. Returns its figures.
         steps: of its training, where it is known.
-        named: the recipe asks for it: if its corpus teaches it nothing the run ends.
+        named: the recipe asks for it: the run ends where it cannot be done.
     """
 
     name: str
@@ -176,12 +178,13 @@ def _run(job: Job, trainer: Trainer, resume: bool) -> Figures:
 def train_teacher(job: Job, resume: bool) -> Figures:
     """The judge of fluency, over the words of the model."""
     from dlm_core.evaluation.teacher_training import train_teacher as train
+    from dlm_core.training.checkpoint import CHECKPOINT
 
     train_texts = [example.text for example in job.data.train]
     held_out = [example.text for example in job.data.valid]
     best = train(
         train_texts, held_out, job.out / TEACHER, job.recipe.teacher, job.device, job.told,
-        job.model.vocab,
+        job.model.vocab, job.out / TEACHER / CHECKPOINT,
     )  # fmt: skip
     return asdict(best)
 
@@ -231,7 +234,7 @@ def check_heads(job: Job) -> None:
     """Leave out what cannot be trained here, and why; to be told before anything is trained.
 
     Raises:
-        MissingError, UsageError: of a head, or the writer, that the recipe names.
+        MissingError, UsageError, PluginError: of a head, or the writer, that the recipe names.
     """
     if job.recipe.writer is not None:
         try:
@@ -245,11 +248,12 @@ def check_heads(job: Job) -> None:
     for head in job.recipe.heads:
         try:
             head.check(job.texts_of(head).train)
-        except (MissingError, UsageError) as error:
+        except CANNOT as error:
             if head.named:
                 where = f"{job.recipe.path}, table 'controls.{head.name}'"
                 hint = error.hint or f"leave it out: [controls] {head.name} = false"
-                raise type(error)(f"{where}: {error.message}", hint) from error
+                raised = UsageError if isinstance(error, UsageError) else type(error)
+                raise raised(f"{where}: {error.message}", hint) from error
             job.left_out[head.path] = error.message
             job.told.warn(f"no head for control '{head.path}': {error.message}")
             if error.hint:

@@ -29,9 +29,20 @@ class Held(ControlSpec):
         return {"held": 1.0}
 
 
+class Broken(ControlSpec):
+    '''Cannot be trained.'''
+
+    kind = "broken"
+
+    @classmethod
+    def train(cls, model, examples, out, **options):
+        raise ValueError("no mood")
+
+
 @hookimpl
 def dlm_register_controls(register):
     register(Held)
+    register(Broken)
 """
 
 
@@ -92,11 +103,15 @@ def test_a_plugins_head_is_trained_and_ctrl_c_ends_with_130(run_cli, recipe, tmp
     train = ("train", "all", recipe, "--out", tmp_path / "out", "--device", "cpu")
     run = run_cli(*train)
     assert run.code == 130 and "stopped; continue with --resume" in run.err, run.err
-    assert [name for *_, name in stages(run)] == ["data", "lm", "controls.price", "controls.held"]
+    told = [name for *_, name in stages(run)]
+    assert told == ["data", "lm", "controls.price", "controls.broken", "controls.held"]
+    assert "warning: controls.broken is left out: " in run.err, "the recipe does not name it"
     recipe.write_text(recipe.read_text() + "\n[controls.held]\npress = false\n")
     run = run_cli(*train, "--resume")
     assert run.code == 0 and "lm: done before" in run.err, run.err
+    assert "controls.broken: done before, left out: control 'broken'" in run.err
     assert "controls.held is done again: 'press' is false now, it was not set" in run.err
     kept = json.loads((tmp_path / "out" / "recipe.json").read_text())["stages"]
     assert kept["controls.held"]["figures"] == {"held": 1.0}
-    assert "## Figures" not in (tmp_path / "out" / "README.md").read_text("utf-8")
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "## Figures" not in card and "- `broken` is not there: control 'broken'" in card
