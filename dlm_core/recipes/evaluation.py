@@ -151,9 +151,12 @@ def _free(bench: _Bench) -> Part:
         for name, pair in figures.items()
         if name in ("lm-score", "distinct-2") and len(pair) == 2
     }
+    lost = bench.job.model.vocab.encode_batch(real)  # real texts hold no mark for it
+    unk = bench.job.model.vocab.unk
+    share = reports[1].units.figure("unk", "%", [(row.count(unk), len(row)) for row in lost])
     return {
         "figures": reports[0].as_dict()["figures"],
-        "real": reports[1].as_dict()["figures"],
+        "real": reports[1].as_dict()["figures"] | {"unk": share.as_dict()},
         "ratio": ratios,
         "signature": reports[0].signature,
         "texts": [r.text for r in results[:SHOWN]],

@@ -110,6 +110,19 @@ class Records:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise MissingError(f"{path} is broken: {error}", anew) from error
 
+    def fits(self, name: str) -> bool:
+        """A stage is done, with the stages that are there now, and its files are as it wrote them.
+
+        Whether the recipe's settings and texts are as they were is not looked at.
+        """
+        record = self.stages.get(name)
+        if record is None or not record.done:
+            return False
+        now = {
+            k: self.stages[k].digest if k in self.stages else v for k, v in record.inputs.items()
+        }
+        return record.changed(record.settings, now, self.out) is None
+
     def write(self) -> None:
         """Write it down whole."""
         stages = {name: asdict(record) for name, record in self.stages.items()}

@@ -204,12 +204,12 @@ def _inputs(job: Job, stage: Stage) -> dict[str, str]:
         if need == "texts" or need.startswith("texts of "):
             found[need] = job.texts[need.removeprefix("texts").removeprefix(" of ")].digest
             continue
-        record = job.records.stages.get(need)
-        if record is None or not record.done:
+        if not job.records.fits(need):
             raise UsageError(
-                f"stage '{stage.name}' needs '{need}', which is not done", f"--only {need}, first"
+                f"stage '{stage.name}' needs '{need}', which is not done, or of another model",
+                f"--only {need}, first",
             )
-        found[need] = record.digest
+        found[need] = job.records.stages[need].digest
     return found
 
 

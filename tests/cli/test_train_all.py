@@ -88,6 +88,13 @@ def test_stages_one_by_one(run_cli, recipe, tmp_path):
     assert run.code == 0 and "controls.price: done before" in run.err
     run = run_cli(*train, "--force", "--only", "controls.price")
     assert run.code == 0 and "done before" not in run.err
+    recipe.write_text(recipe.read_text().replace("max_steps = 12", "max_steps = 11"))
+    run = run_cli(*train, "--resume", "--only", "lm")
+    assert run.code == 0 and "lm is done again: 'max_steps' is 11 now, it was 12" in run.err
+    run = run_cli(*train, "--resume", "--only", "card")
+    assert run.code == 2 and "which is not done, or of another model" in run.err
+    assert not (out / "controls" / "classify").exists(), "heads of the model that was"
+    assert run_cli(*train, "--resume", "--only", "controls.price").code == 0
     run = run_cli("generate", "-m", out, "-c", "classify:price=cheap", "-n", 1, "--steps", 2)
     assert run.code == 0 and len(run.lines) == 1
 

@@ -40,6 +40,7 @@ def test_its_figures_are_those_of_dlm(whole: Path) -> None:
     score = found["free"]["figures"]["lm-score"]
     assert score["value"] == pytest.approx(sum(nll) / len(nll)) and score["low"] < score["high"]
     real = found["free"]["real"]["lm-score"]["value"]
+    assert found["free"]["real"]["unk"]["value"] == 0.0, "min_count = 0 keeps every word"
     ratio = found["free"]["ratio"]["lm-score"]
     assert ratio["value"] == pytest.approx(score["value"] / real)
     assert ratio["low"] < ratio["value"] < ratio["high"]
