@@ -123,12 +123,11 @@ def _hidden(figures: Mapping[str, Any]) -> list[str]:
 
 def _controls(job: Job, measured: Mapping[str, Any]) -> Iterable[str]:
     """What each control can do, or why it is not there."""
-    controls = {name: part for name, part in measured.items() if name not in ("bound", "free")}
     records = job.records.stages.items()
     missing = {name.removeprefix("controls."): r.left_out for name, r in records if r.left_out}
     missing |= job.left_out
     rows = []
-    for name, part in controls.items():
+    for name, part in measured.get("controls", {}).items():
         if "left out" in part:
             missing[name] = part["left out"]
             continue
@@ -146,8 +145,8 @@ def _controls(job: Job, measured: Mapping[str, Any]) -> Iterable[str]:
         yield "## Controls\n"
     if rows:
         yield (
-            "Targets are drawn from held-out texts; the verdict is the control's own. lm ratio: "
-            "nats a token of the texts over those of the targets' sources.\n"
+            "Targets are drawn from held-out texts, or are the control's own examples; the verdict "
+            "is its own. lm ratio: nats a token of the texts over those that targets come from.\n"
         )
         yield _table(("control", "tried on", "holds", "lm ratio"), rows)
     for name, why in sorted(missing.items()):

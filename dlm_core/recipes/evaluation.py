@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -69,31 +70,25 @@ class _Bench:
 
 
 def evaluate(job: Job, resume: bool) -> Part:
-    """Measure whatever is not measured yet, into `EVALUATION`; returns all of it."""
+    """Measure whatever is not measured yet, into `EVALUATION`: bound, free texts, controls."""
     assert job.recipe.evaluate is not None
     path = job.out / EVALUATION
-    found: Part = {}
+    found: Part = {"controls": {}}
     if resume and path.is_file():
         found = load_json(path.read_bytes())
     bench = _Bench(job, job.recipe.evaluate, job.teacher())
-    for name, part in _parts(bench).items():
-        if name in found:
-            continue
-        job.told.line(f"measuring: {name}")
-        found[name] = part()
-        write_json(path, found, indent=1)
+
+    def measured(place: Part, name: str, part: Callable[[], Part]) -> None:
+        if name not in place:
+            job.told.line(f"measuring: {name}")
+            place[name] = part()
+            write_json(path, found, indent=1)
+
+    measured(found, "bound", partial(_bound, bench))
+    measured(found, "free", partial(_free, bench))
+    for label, cls, name in controls_of(job):
+        measured(found["controls"], label, partial(_control, bench, label, cls, name))
     return {}
-
-
-def _parts(bench: _Bench) -> dict[str, Callable[[], Part]]:
-    """Name -> what measures it."""
-    parts: dict[str, Callable[[], Part]] = {
-        "bound": lambda: _bound(bench),
-        "free": lambda: _free(bench),
-    }
-    for label, cls, name in controls_of(bench.job):
-        parts[label] = lambda label=label, cls=cls, name=name: _control(bench, label, cls, name)  # type: ignore[misc]
-    return parts
 
 
 def controls_of(job: Job) -> list[tuple[str, type[ControlSpec], str]]:

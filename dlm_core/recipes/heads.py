@@ -126,6 +126,8 @@ def _head(
     options = {k: v for k, v in table.items() if k in known - {"kind", "corpus", "encoding"}}
     if "trees" in options:
         options["trees"] = folder / Path(options["trees"]).expanduser()
+    if "parser" in options and (folder / options["parser"]).exists():  # else it is a name
+        options["parser"] = str(folder / options["parser"])
     corpus = beside(table["corpus"], folder) if "corpus" in table else None
     owner = plugins.origin("control", cls.kind)
     return Head(name, cls, owner, corpus, table.get("encoding"), options, named=True)

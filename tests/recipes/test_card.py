@@ -50,7 +50,8 @@ def test_its_figures_are_those_of_dlm(whole: Path) -> None:
     bound = likelihood(model, Random(0).sample(texts, 4), draws=2)
     assert found["bound"]["figures"]["nll"]["value"] == pytest.approx(bound.nll)
     assert teacher.vocab.words == model.vocab.words
-    for target in found["classify/price"]["targets"] + found["keyword"]["targets"]:
+    targets = {name: part.get("targets", []) for name, part in found["controls"].items()}
+    for target in targets["classify/price"] + targets["keyword"]:
         assert dlm.parse_spec(target, dlm.load_plugins().controls)
-    shown = found["keyword"]["targets"][0].partition(":")[2].strip('"').split(",")
+    shown = targets["keyword"][0].partition(":")[2].strip('"').split(",")
     assert any(all(w.strip('"') in text.split() for w in shown) for text in texts)
