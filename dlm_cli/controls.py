@@ -14,6 +14,7 @@ from dlm_cli.help import examples, group
 from dlm_cli.options import Heads, Json, Model, PluginFiles, read_heads
 from dlm_cli.output import print_json, print_table, tell_error
 from dlm_cli.plugins.loading import find_control, load
+from dlm_core.control.learning import head_kind
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -128,18 +129,6 @@ def check(
             tell_error(error.message, error.hint)
             worst = max(worst, error.exit_code)
     raise typer.Exit(worst)
-
-
-def trainable(cls: type[ControlSpec]) -> bool:
-    """The control has a head to train, as opposed to a classifier-free one."""
-    from dlm_core.control.compose import ControlSpec
-
-    return getattr(cls.train, "__func__", None) is not getattr(ControlSpec.train, "__func__", None)
-
-
-def head_kind(cls: type[ControlSpec]) -> str:
-    """The kind whose head a control needs; empty for a classifier-free one."""
-    return cls.head or (cls.kind if trainable(cls) else "")
 
 
 def head_state(cls: type[ControlSpec], info: ModelInfo) -> str:

@@ -19,12 +19,15 @@ from dlm_core.control.verdict import Verdict
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
+    from random import Random
+
     from torch import Tensor
 
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.compose import ControlSpec
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.control.state import State
+    from dlm_core.corpora import Example
 
 
 class Infill(WordAutomaton):
@@ -67,6 +70,16 @@ class Infill(WordAutomaton):
         if self.words is not None:
             parts.append(f"words={self.words}")
         return ",".join(parts)
+
+    @classmethod
+    def draw_target(cls, example: Example, draws: Random, name: str) -> Infill | None:
+        """What is left when a third of its words, in one place, are taken out."""
+        words = example.text.split()
+        gap = max(1, len(words) // 3)
+        if len(words) < 3:
+            return None
+        start = draws.randint(1, len(words) - gap - 1)
+        return cls(left=" ".join(words[:start]), right=" ".join(words[start + gap :]), words=gap)
 
     def typed(self) -> Iterable[tuple[str, str, int]]:
         """The words of both sides."""

@@ -15,8 +15,11 @@ from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
 
 if TYPE_CHECKING:
+    from random import Random
+
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
+    from dlm_core.corpora import Example
 
 _RANGE = re.compile(r"\s*(-?\d+)\s*(?:[-\u2010-\u2015\u2212]|\.\.|\u2026|to)\s*(-?\d+)\s*")
 """With a hyphen, or the dash or dots that an editor makes of one."""
@@ -57,6 +60,11 @@ class Length(ControlSpec):
     def body(self) -> str:
         """`12` or `10-14`."""
         return str(self.words) if self.to is None else f"{self.words}-{self.to}"
+
+    @classmethod
+    def draw_target(cls, example: Example, draws: Random, name: str) -> Length:
+        """As many words as it has."""
+        return cls(len(example.text.split()))
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """The range asked for."""

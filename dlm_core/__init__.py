@@ -57,6 +57,7 @@ _HOMES = {
     "parse_selector": "selection",
     "parse_spec": "control.parse",
     "select": "selection",
+    "train_recipe": "recipes.run",
     "verify": "evaluation.verify",
     "write_weights": "bundle",
 }
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from dlm_core.generation.prepare import Request as Request
     from dlm_core.plugins.hooks import hookimpl as hookimpl
     from dlm_core.plugins.loading import load_plugins as load_plugins
+    from dlm_core.recipes.run import train_recipe as train_recipe
     from dlm_core.results import ControlReport as ControlReport
     from dlm_core.results import Result as Result
     from dlm_core.results import Verified as Verified

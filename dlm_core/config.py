@@ -75,8 +75,20 @@ class Settings(BaseModel, metaclass=SaysWhatIsWrong):
         message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         hint = None
         if first["type"] == "extra_forbidden":
-            hint = did_you_mean(str(first["loc"][-1]), cls.model_fields)
+            hint = did_you_mean(str(first["loc"][-1]), _fields(cls, first["loc"][:-1]))
         return f"{where}, key '{key}': {message}" if key else f"{where}: {message}", hint
+
+
+def _fields(cls: type[BaseModel], tables: tuple[str | int, ...]) -> list[str]:
+    """Keys of a table within settings; those of the settings themselves where it is no table."""
+    for name in tables:
+        field = cls.model_fields.get(str(name))
+        if field is None or not isinstance(field.annotation, type):
+            break
+        if not issubclass(field.annotation, BaseModel):
+            break
+        cls = field.annotation
+    return list(cls.model_fields)
 
 
 class ModelConfig(Settings):

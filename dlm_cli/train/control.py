@@ -13,7 +13,8 @@ import typer
 from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Device, Encoding, Model, PluginFiles
-from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
+from dlm_cli.output import pick_device, require_folder, stderr
+from dlm_cli.train.bars import watching
 from dlm_core.commands import command
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def train_control(
     from dlm_core.bundle import ModelInfo
     from dlm_core.corpora import prepare, read_corpus
     from dlm_core.errors import UsageError
+    from dlm_core.training.heads import train_head
 
     plugins = load(plugin)
     cls = find_control(plugins, kind)
@@ -152,12 +154,14 @@ def train_control(
     if cls.whole_words:
         examples_ = _whole(cls.kind, info, examples_)
     loaded = LoadedModel.load(model, pick_device(device))
-    figures = _train_head(cls, loaded, examples_, folder, plugins.origin("control", kind), chosen)
+    with watching(f"training {kind}") as told:
+        owner = plugins.origin("control", kind)
+        figures = train_head(cls, loaded, examples_, folder, owner, told, **chosen)
     _tell(cls, loaded, folder, name, out, figures)
 
 
 def _check_trainable(cls: type[ControlSpec], plugins: Plugins) -> None:
-    from dlm_cli.controls import head_kind, trainable
+    from dlm_core.control.learning import head_kind, trainable
     from dlm_core.errors import UsageError
 
     if trainable(cls):
@@ -278,33 +282,3 @@ def _check_options(cls: type[ControlSpec], chosen: dict[str, Any]) -> None:
                 f"option '--{name}': control '{cls.kind}' learns from no parses",
                 "dlm train control tree",
             )
-
-
-def _train_head(
-    cls: type[ControlSpec],
-    model: LoadedModel,
-    corpus: Sequence[Example],
-    out: Path,
-    owner: str,
-    options: dict[str, Any],
-) -> dict[str, float]:
-    from dlm_core.calling import WrongReturnError, expect, number, plugin_errors, plugin_name
-    from dlm_core.heads import stamp
-
-    with progress_bar(f"training {cls.kind}", options.get("steps", 0)) as bar:
-
-        def on_step(step: int, steps: int, loss: float) -> None:
-            bar.total = steps
-            bar.update(step - bar.n)
-            if step % 20 == 0:
-                bar.set_postfix(loss=f"{loss:.3f}")
-
-        expected = "a dict of figures by name"
-        with plugin_errors(plugin_name("control", cls.kind, owner), "train"):
-            figures = cls.train(model, corpus, out, on_step=on_step, **options)
-            for name in expect(figures, dict, expected):
-                if not isinstance(name, str):
-                    raise WrongReturnError(f"a dict with the key {name!r}", expected)
-            figures = {name: number(value, expected) for name, value in figures.items()}
-        stamp(out, model.digest)
-        return figures

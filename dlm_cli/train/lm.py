@@ -11,16 +11,17 @@ from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.models import check_new
 from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
-from dlm_cli.output import pick_device, progress_bar, require_folder, stderr, warn
+from dlm_cli.output import pick_device, require_folder, stderr, warn
+from dlm_cli.train.bars import watching
 from dlm_cli.train.settings import SettingsFile, read_settings
 
 if TYPE_CHECKING:
     from dlm_core.bundle import Model as Bundle
     from dlm_core.config import TextConfig, TrainConfig
     from dlm_core.corpora import CorpusReader
+    from dlm_core.recipes.data import Texts
     from dlm_core.training.checkpoint import Checkpoint
     from dlm_core.training.loop import Trainer
-    from dlm_core.vocab import Vocab
 
 
 EPILOG = examples(
@@ -150,6 +151,7 @@ def train_lm(
     """
     from dlm_cli.plugins.loading import load
     from dlm_core.bundle import Model as Bundle
+    from dlm_core.recipes.data import look_at
 
     data, readers = read_settings(file, config), load(plugin).corpora
     if max_steps is not None:
@@ -162,16 +164,19 @@ def train_lm(
     settings = _settings(data, str(file or config or "defaults"), saved, tuned, new_words)
     check_stop(stop_after, settings, saved)
     require_folder(out, "--out")
-    texts, valid_texts, text, told = read_prepared(settings.text, corpus, valid, readers, encoding)
+    read, text = read_prepared(settings.text, corpus, valid, readers, encoding)
     settings = settings.model_copy(update={"text": text})
+    texts, held_out = [e.text for e in read.train], [e.text for e in read.valid]
     words = saved.vocabulary if saved else tuned.vocab if tuned and not new_words else None
-    vocab = _tell_data(texts, settings, words, corpus, told)
+    report, vocab = look_at(texts, settings, words, corpus, read.told)
+    for line in report.lines():
+        stderr(line)
 
     from dlm_core.training.loop import Trainer
 
     trainer = Trainer(
-        settings.with_vocab(len(vocab)), vocab, texts, valid_texts, out,
-        pick_device(device), compile, (corpus, valid or f"{corpus}, held out"),
+        settings.with_vocab(len(vocab)), vocab, texts, held_out, out,
+        pick_device(device), compile, read.names,
     )  # fmt: skip
     _begin(trainer, resume, new_data, tuned, new_words)
     if run(trainer, stop_after):
@@ -184,21 +189,16 @@ def read_prepared(
     valid: str | None,
     readers: dict[str, CorpusReader],
     encoding: str | None,
-) -> tuple[list[str], list[str], TextConfig, str]:
-    """Texts to train on and to validate with, how they were prepared, and what is held out."""
-    from dlm_core.corpora import learn, prepare, read_corpus
-    from dlm_core.data_check import hold_out
+) -> tuple[Texts, TextConfig]:
+    """Texts to train on and to validate with, and how they were prepared."""
+    from dlm_core.corpora import learn
+    from dlm_core.recipes.data import read_texts
 
-    read = read_corpus(corpus, readers, encoding)
-    if valid is not None:
-        held_out, told = read_corpus(valid, readers, encoding), f"all of {valid}, for validation"
-    else:
-        read, held_out, told = hold_out(read)
-    text, learnt = learn(read, text)
+    read = read_texts(corpus, valid, encoding, readers)
+    text, learnt = learn(read.train, text)
     if learnt:
         stderr(learnt)
-    texts, valid_texts = ([e.text for e in prepare(part, text)] for part in (read, held_out))
-    return texts, valid_texts, text, told
+    return read.prepared(text), text
 
 
 def _check_beginning(
@@ -290,60 +290,18 @@ def check_stop(stop_after: int | None, settings: TrainConfig, saved: Checkpoint 
         )
 
 
-def _tell_data(
-    texts: list[str], settings: TrainConfig, vocab: Vocab | None, source: str, told: str
-) -> Vocab:
-    """Say what the model will see of the corpus; returns the words, `vocab` if there are some."""
-    from dlm_core.data_check import check_data
-    from dlm_core.vocab import Vocab
-
-    padded = settings.model.length_mode == "padded"
-    report = check_data(
-        texts,
-        min_count=settings.min_count,
-        most_words=settings.max_words,
-        pieces=settings.pieces,
-        max_words=settings.model.max_len - (2 if padded else 0),
-        cuts=padded,
-        vocab=vocab,
-        held_out=told,
-        source=source,
-    )
-    for line in report.lines():
-        stderr(line)
-    return vocab or Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
-
-
 def run(trainer: Trainer, stop_after: int | None) -> bool:
     """Train with a bar, and say how it ended; True if it is finished."""
-    from dlm_core.training.loop import Callbacks
+    from dlm_core.training.told import run_told
 
     steps = trainer.config.max_steps
-    goal = min(stop_after or steps, steps)
     if trainer.step == steps:
         stderr(f"the run is finished at step {steps}; --max-steps N goes on to step N")
-    with progress_bar("training", goal) as bar:
-        bar.update(trainer.step)
-
-        def on_step(step: int, metrics: dict[str, float]) -> None:
-            bar.update(1)
-            if step % 20 == 0:
-                bar.set_postfix(loss=f"{metrics['loss']:.3f}", ce=f"{metrics['anchor']:.3f}")
-
-        def on_eval(step: int, metrics: dict[str, float], samples: list[str]) -> None:
-            bar.clear()
-            stderr(f"step {step}: validation cross-entropy {metrics['valid_anchor']:.3f}")
-            for text in samples:
-                stderr(f"  | {text}")
-
-        def on_note(note: str) -> None:
-            bar.clear()
-            warn(note)
-
-        result = trainer.run(Callbacks(on_step, on_eval, on_note), stop_after)
+    with watching("training") as told:
+        result = run_told(trainer, told, stop_after)
     if result.finished:
         return True
     stderr(f"stopped at step {result.step}; continue with --resume")
-    if result.step < goal:  # Ctrl-C
+    if result.step < min(stop_after or steps, steps):  # Ctrl-C
         raise typer.Exit(130)
     return False

@@ -38,6 +38,7 @@ def take_places(context: typer.Context, file: Path | None) -> Path | None:
         return file
     from dlm_core.config import load_toml
     from dlm_core.errors import UsageError
+    from dlm_core.recipes.places import beside
 
     file = Path(os.path.expanduser(file))
     data, places = load_toml(file), {}
@@ -46,11 +47,10 @@ def take_places(context: typer.Context, file: Path | None) -> Path | None:
             continue
         if not isinstance(data[key], str):
             raise UsageError(f"{file}, key '{key}': must be a string")
-        reader, colon, path = ("", "", data[key]) if key == "out" else data[key].partition(":")
-        # without a reader it is refused as the option would be
-        places[key] = (
-            reader + colon + str(file.parent / os.path.expanduser(path)) if path else reader
-        )
+        if key == "out":
+            places[key] = str(file.parent / os.path.expanduser(data[key]))
+        else:
+            places[key] = beside(data[key], file.parent)
     context.default_map = places
     return file
 

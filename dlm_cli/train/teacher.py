@@ -10,7 +10,8 @@ import typer
 from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
-from dlm_cli.output import pick_device, progress_bar, require_folder, stderr
+from dlm_cli.output import pick_device, require_folder, stderr
+from dlm_cli.train.bars import watching
 from dlm_cli.train.lm import read_prepared
 from dlm_core.commands import command
 
@@ -105,15 +106,16 @@ def train_teacher(
     require_folder(out, "--out")
     like = ModelInfo.read(model) if model is not None else None
     text = like.text if like is not None else TextConfig()
-    texts, held_out, text, told = read_prepared(text, corpus, valid, load(plugin).corpora, encoding)
-    stderr(told)
+    read, text = read_prepared(text, corpus, valid, load(plugin).corpora, encoding)
+    stderr(read.told)
     config = TeacherConfig(
         epochs=epochs, steps=steps, layers=layers, width=width, heads=heads, positions=positions,
         dropout=dropout, lr=lr, batch_tokens=batch_tokens, min_count=min_count,
         max_words=max_words, pieces=pieces, seed=seed, text=text,
     )  # fmt: skip
     vocab = like.vocab if like is not None else None
-    run((texts, held_out), out, config, pick_device(device), vocab)
+    texts = [e.text for e in read.train], [e.text for e in read.valid]
+    run(texts, out, config, pick_device(device), vocab)
 
 
 def run(
@@ -124,25 +126,10 @@ def run(
     vocab: Vocab | None = None,
 ) -> Score:
     """Train with a bar, and say how it went; also for `benchmarks/teacher.py`."""
-    from dlm_core.evaluation.teacher_training import Told
     from dlm_core.evaluation.teacher_training import train_teacher as train
 
-    with progress_bar("training", None) as bar:
-
-        def start(total: int, line: str) -> None:
-            bar.total = total
-            stderr(line)
-
-        def step(done: int, loss: float) -> None:
-            bar.update(1)
-            if done % 20 == 0:
-                bar.set_postfix(nll=f"{loss:.3f}")
-
-        def look(done: int, score: Score) -> None:
-            bar.clear()
-            stderr(f"step {done}: validation {score.token_nll:.4f} nats a token")
-
-        best = train(*data, out, config, device, Told(start, step, look), vocab)
+    with watching("training") as told:
+        best = train(*data, out, config, device, told, vocab)
     stderr(f"wrote {out}: {best.token_nll:.4f} nats a token on {best.texts} validation texts")
     stderr(f"use it: {command('score', 'TEXTS', '--teacher', out)}")
     return best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -66,11 +66,11 @@ def train_writer(
     from dlm_cli.plugins.loading import load
     from dlm_core.bundle import Model as LoadedModel
     from dlm_core.bundle import ModelInfo
-    from dlm_core.control.shown import WRITER, LearnsShown
+    from dlm_core.control.shown import WRITER
     from dlm_core.corpora import prepare, read_corpus
     from dlm_core.data_check import hold_out
     from dlm_core.training.checkpoint import CHECKPOINT, Checkpoint
-    from dlm_core.training.writer import WriterTrainer, read_shown
+    from dlm_core.training.writer import WriterTrainer, kinds_shown, read_shown
 
     plugins = load(plugin)
     info = ModelInfo.read(model)
@@ -87,9 +87,7 @@ def train_writer(
         texts, held_out, _ = hold_out(texts)
     texts, held_out = prepare(texts, info.text), prepare(held_out, info.text)
     loaded = LoadedModel.load(model, pick_device(device))
-    kinds: dict[str, type[LearnsShown]] = {
-        kind: cls for kind, cls in plugins.controls.items() if issubclass(cls, LearnsShown)
-    }
+    kinds = kinds_shown(plugins.controls)
     stderr(f"reading {len(texts) + len(held_out)} texts: {', '.join(sorted(kinds))}")
     trainer = WriterTrainer(
         settings, loaded, kinds, read_shown(texts, kinds, loaded),
@@ -128,21 +126,14 @@ def _settings(
     config: Path | None, max_steps: int | None, saved: Checkpoint | None, info: ModelInfo
 ) -> TrainConfig:
     """The writer's own settings, those given over them; texts are prepared as the model's."""
-    from dlm_core.config import TrainConfig, load_toml
-    from dlm_core.errors import UsageError
-    from dlm_core.training.writer import SETTINGS
+    from dlm_core.config import load_toml
+    from dlm_core.training.writer import writer_settings
 
-    base: dict[str, Any] = dict(SETTINGS)
-    if saved is not None:
-        base = saved.config
     data = load_toml(config) if config else {}
-    for table, what in (("model", "shape"), ("text", "texts")):
-        if table in data:
-            raise UsageError(f"{config}: table '{table}': a writer has the {what} of its model")
-    data["text"] = info.text.model_dump()
     if max_steps is not None:
         data["max_steps"] = max_steps
-    return TrainConfig.read({**base, **data}, str(config or "defaults"))
+    settings = writer_settings(data, str(config or "defaults"), saved.config if saved else None)
+    return settings.model_copy(update={"text": info.text})
 
 
 def _tell(model: str, folder: Path, out: Path | None) -> None:

@@ -17,6 +17,8 @@ from dlm_core.errors import MissingError, SpecError, UsageError, did_you_mean
 from dlm_core.heads import MODEL, check_digest, foreign
 
 if TYPE_CHECKING:
+    from random import Random
+
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.corpora import Example
@@ -145,6 +147,19 @@ class Classify(ControlSpec):
     def bind(self, info: ModelInfo) -> Self:
         """The same with the classifier's folder for its name."""
         return self.model_copy(update={"name": str(self.folder(info))})
+
+    @classmethod
+    def check_training(cls, examples: Sequence[Example], **options: Any) -> None:
+        """Each text must have a label, and each label some texts."""
+        from dlm_controls.classify.train import labelled_rows
+
+        labelled_rows(examples, MAX_NAME)
+
+    @classmethod
+    def draw_target(cls, example: Example, draws: Random, name: str) -> Classify | None:
+        """Its label."""
+        label = example.fields.get("label", "")
+        return cls(name=name, label=label) if label.strip() else None
 
     def verify(self, text: str) -> Verdict:
         """The label that the judge, a classifier trained apart from the one that steers, reads.

@@ -134,6 +134,13 @@ class Keyword(_Phrases):
 
         return draw(everything, words, draws)
 
+    @classmethod
+    def draw_target(cls, example: Example, draws: Random, name: str) -> Keyword | None:
+        """Two of its longer words."""
+        words = sorted({word for word in example.text.split() if len(word) > 3 and word.isalpha()})
+        chosen = draws.sample(words, min(2, len(words)))
+        return cls(phrases=tuple(chosen)) if chosen else None
+
     def compile(self) -> Automaton:
         """All of them."""
         if len(self.phrases) > MAX_KEYWORDS:  # known before the work is done

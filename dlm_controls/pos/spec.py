@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from dlm_controls.pos.align import align
 from dlm_controls.pos.control import PosControl
-from dlm_controls.pos.oracle import UPOS, pos_tags, tagger_version
+from dlm_controls.pos.oracle import UPOS, pos_tags, tagger, tagger_version
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.shown import Shown
@@ -113,6 +113,17 @@ class Pos(ControlSpec):
         from dlm_controls.pos.shown import draw
 
         return draw(everything, draws)
+
+    @classmethod
+    def check_training(cls, examples: Sequence[Example], **options: Any) -> None:
+        """spaCy must be there."""
+        tagger()
+
+    @classmethod
+    def draw_target(cls, example: Example, draws: Random, name: str) -> Pos | None:
+        """The tags of all its words."""
+        (tags,) = pos_tags([example.text.split()])
+        return cls([tag if tag in UPOS else ANY for tag in tags])
 
     def verify(self, text: str) -> Verdict:
         """Word-level exact match of spaCy's tags; `score` is the share of words that match.

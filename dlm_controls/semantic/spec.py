@@ -301,6 +301,20 @@ class Semantic(ControlSpec):
         }
 
     @classmethod
+    def draw_target(cls, example: Example, draws: Random, name: str) -> Semantic | None:
+        """A fact of its meaning representation; without one, a fact that the reader finds."""
+        facts = [(f, v) for f, v in example.fields.items() if reader.canonical_field(f)]
+        found = reader.read_mentions(example.text.split()) if not facts else ()
+        facts += [(mention.field, mention.value) for mention in found]
+        if not facts:
+            return None
+        field, value = draws.choice(facts)
+        try:
+            return cls(field=field, value=value)
+        except SpecError:  # a value that nothing is known of
+            return None
+
+    @classmethod
     def train(
         cls,
         model: Model,

@@ -14,9 +14,12 @@ from dlm_core.control.verdict import Verdict
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
+    from random import Random
+
     from dlm_controls.tree.bracketing import ParseTree
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
+    from dlm_core.corpora import Example
 
 
 class Span(ControlSpec):
@@ -56,6 +59,17 @@ class Span(ControlSpec):
     def body(self) -> str:
         """start,end,LABEL."""
         return f"{self.start},{self.end},{self.label}"
+
+    @classmethod
+    def draw_target(cls, example: Example, draws: Random, name: str) -> Span | None:
+        """One of its constituents, not the whole of it."""
+        from dlm_controls.tree.oracle import parse_words
+
+        (tree,) = parse_words([example.text.split()])
+        if isinstance(tree, str):
+            return None
+        inner = [b for b in tree.brackets if b.label and b.end - b.start < len(tree.words) - 1]
+        return cls(*draws.choice(inner)) if inner else None
 
     def check(self, info: ModelInfo) -> None:
         """The label must be one of the parser's."""

@@ -6,6 +6,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +34,8 @@ from dlm_core.errors import SpecError, shorten
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
+    from random import Random
+
     from dlm_core.bundle import Model, ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
     from dlm_core.corpora import Example
@@ -50,6 +53,8 @@ class Tree(ControlSpec):
         'tree:"(TOP (S (NP * *) (VP * (NP * *)) *))"',
         'tree:"(TOP (S (NP The *) (VP serves (NP * food)) .))"',
     )
+
+    most_texts: ClassVar[int] = TEXTS
 
     tree: str
 
@@ -147,6 +152,31 @@ class Tree(ControlSpec):
             return Verdict(None, found)
         f1 = labelled_f1(wanted, found)
         return Verdict(f1 == 1.0, "" if f1 == 1.0 else f"parsed as {found}", f1)
+
+    @classmethod
+    def check_training(
+        cls,
+        examples: Sequence[Example],
+        parser: str | None = None,
+        trees: Path | None = None,
+        **options: Any,
+    ) -> None:
+        """The parser must be there, unless every text's tree may be."""
+        from dlm_controls.tree.oracle import parse_words
+
+        if trees is None or not trees.is_file():
+            parse_words([["a"]], parser)
+
+    @classmethod
+    def draw_target(cls, example: Example, draws: Random, name: str) -> Tree | None:
+        """Its tree, without words and tags."""
+        from dlm_controls.tree.oracle import parse_words
+
+        (tree,) = parse_words([example.text.split()])
+        if isinstance(tree, str) or all(bracket.label in ROOTS for bracket in tree.brackets):
+            return None
+        size = len(tree.words)
+        return cls(str(replace(tree, words=(ANY,) * size, tags=("",) * size)))
 
     def judged_by(self) -> str:
         """benepar and the parser."""

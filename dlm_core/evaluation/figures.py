@@ -8,7 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dlm_core.evaluation.intervals import Array, Interval, Total, interval, mean, paired_interval
+from dlm_core.evaluation.intervals import (
+    Array,
+    Interval,
+    Total,
+    interval,
+    mean,
+    paired_interval,
+    ratio_interval,
+)
 
 Unit = Literal["%", "nats", "words", "points", ""]
 """Of a figure; `points` lie in 0..100."""
@@ -140,3 +148,12 @@ def differences(
 def shown(value: float, scale: float = 1.0) -> float | None:
     """A value as JSON can hold it."""
     return None if np.isnan(value) else float(value * scale)
+
+
+def ratio(first: Figure, second: Figure) -> Figure:
+    """A figure over another of other texts; its interval resamples the units of each."""
+    value = first.value / second.value if second.value else float("nan")
+    bounds = None
+    if first.rows is not None and second.rows is not None and not np.isnan(value):
+        bounds = ratio_interval(first.rows, first.total, second.rows, second.total)
+    return Figure(first.name, value, "", first.texts, bounds=bounds)

@@ -57,7 +57,17 @@ def interval(rows: Array, total: Total, share: bool = False) -> Interval | None:
         return None
     if share and figure in (0.0, 1.0):
         return wilson(round(figure * len(rows)), len(rows))
-    return _bootstrap(rows, total)
+    return _bootstrap((rows,), total)
+
+
+def ratio_interval(first: Array, over: Total, second: Array, under: Total) -> Interval | None:
+    """The interval of over(first) / under(second), each resampled by its own targets.
+
+    None where one of them has fewer than two.
+    """
+    if min(len(first), len(second)) < 2:
+        return None
+    return _bootstrap((first, second), lambda a, b: over(a) / under(b))
 
 
 def paired_interval(first: Array, second: Array, total: Total) -> Interval | None:
@@ -78,11 +88,13 @@ def wilson(held: int, trials: int) -> Interval:
     return Interval(float(found.low), float(found.high), "wilson")
 
 
-def _bootstrap(rows: Array, total: Total) -> Interval | None:
+def _bootstrap(samples: tuple[Array, ...], figure: Callable[..., Array]) -> Interval | None:
+    """Resample the rows of each sample by themselves; `figure` takes the sums of each."""
     from scipy.stats import DegenerateDataWarning, bootstrap
 
-    def statistic(places: NDArray[np.int64], axis: int = -1) -> Array:
-        return total(rows[np.moveaxis(places, axis, -1)].sum(-2))
+    def statistic(*places: NDArray[np.int64], axis: int = -1) -> Array:
+        drawn = zip(samples, places, strict=True)
+        return figure(*(rows[np.moveaxis(p, axis, -1)].sum(-2) for rows, p in drawn))
 
     methods: tuple[Literal["bca", "percentile"], ...] = ("bca", "percentile")
     for how in methods:
@@ -90,10 +102,10 @@ def _bootstrap(rows: Array, total: Total) -> Interval | None:
             warnings.simplefilter("ignore", DegenerateDataWarning)
             warnings.simplefilter("ignore", RuntimeWarning)
             found: Any = bootstrap(
-                (np.arange(len(rows)),),
+                tuple(np.arange(len(rows)) for rows in samples),
                 statistic,
                 n_resamples=RESAMPLES,
-                batch=max(1, _BATCH // rows.size),
+                batch=max(1, _BATCH // sum(rows.size for rows in samples)),
                 confidence_level=LEVEL,
                 method="BCa" if how == "bca" else how,
                 rng=np.random.default_rng(0),

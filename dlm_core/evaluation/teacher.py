@@ -117,6 +117,9 @@ class Teacher:
 
     def save(self, folder: Path) -> None:
         """Write config, safetensors weights and tokenizer.json into `folder`."""
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.model.save_pretrained(folder)
         self.vocab.save(folder / "tokenizer.json")
 

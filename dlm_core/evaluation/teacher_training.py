@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dlm_core.config import AS_THEY_ARE, Settings, TextConfig
 from dlm_core.errors import UsageError
 from dlm_core.evaluation.teacher import Score, Teacher, encode, token_losses
-from dlm_core.files import write_json
+from dlm_core.files import write_json, writing
 from dlm_core.training.data import LengthBatches
+from dlm_core.training.seeds import seeded
+from dlm_core.training.signals import stop_signals
+from dlm_core.training.told import Told
 from dlm_core.vocab import Vocab
 
 PATIENCE = 2
@@ -49,14 +54,11 @@ class TeacherConfig(Settings):
     text: TextConfig = AS_THEY_ARE
     """How its texts were prepared."""
 
-
-@dataclass
-class Told:
-    """What a training run tells on its way."""
-
-    start: Callable[[int, str], None] = lambda steps, line: None
-    step: Callable[[int, float], None] = lambda step, loss: None
-    valid: Callable[[int, Score], None] = lambda step, score: None
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} is not a multiple of heads={self.heads}")
+        return self
 
 
 @dataclass
@@ -80,6 +82,9 @@ class _Run:
     sequences: Sequence[Sequence[int]]
     vocab: Vocab
     device: str
+    checkpoint: Path | None = None
+    done: int = 0
+    best: _Best = field(default_factory=_Best)
     began: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
@@ -88,14 +93,16 @@ class _Run:
         epoch = self.batches.batches_per_epoch
         self.steps = config.steps or math.ceil(config.epochs * epoch)
         self.teacher = Teacher(_gpt2(config, self.vocab).to(self.device), self.vocab)  # type: ignore[arg-type]
-        self.parameters = sum(p.numel() for p in self.teacher.model.parameters())
+        parameters = list(self.teacher.model.parameters())
+        self.parameters = sum(p.numel() for p in parameters)
+        self.optimizer = torch.optim.AdamW(parameters, lr=self.config.lr, weight_decay=0.01)
 
-    def losses(self) -> Iterator[tuple[int, float]]:
-        """Train, and give the number of steps done and the loss of the last."""
-        model = self.teacher.model
-        optimizer = torch.optim.AdamW(model.parameters(), lr=self.config.lr, weight_decay=0.01)
+    def losses(self) -> Iterator[float]:
+        """Train from where it is, and give the loss of each step."""
+        model, optimizer = self.teacher.model, self.optimizer
         warmup = min(200, max(1, self.steps // 10))
-        for step in range(self.steps):
+        while self.done < self.steps and self.best.since < PATIENCE:
+            step = self.done
             model.train()
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, self.steps, self.config.lr, warmup)
@@ -105,7 +112,60 @@ class _Run:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            yield step + 1, float(loss.detach())
+            self.done += 1
+            yield float(loss.detach())
+
+    def run(self, out: Path, valid: Sequence[str], told: Told) -> Score:
+        """Train, keeping the weights of the best look at `valid`; returns that.
+
+        Raises:
+            KeyboardInterrupt: there is a checkpoint to be left, and a signal came.
+        """
+        with stop_signals() if self.checkpoint else nullcontext() as stopped:
+            for loss in self.losses():
+                told.step(self.done, self.steps, f"nll={loss:.3f}")
+                if not self.done % self.batches.batches_per_epoch or self.done == self.steps:
+                    score = self.teacher.summary(valid)
+                    told.line(f"step {self.done}: validation {score.token_nll:.4f} nats a token")
+                    if self.best.better(score):
+                        self.save(out, self.done, score)
+                    self.keep()
+                if stopped is not None and stopped.is_set():
+                    self.keep()
+                    raise KeyboardInterrupt
+        assert self.best.score is not None
+        return self.best.score
+
+    def keep(self) -> None:
+        """Write the checkpoint: all that goes on from step to step."""
+        if self.checkpoint is None:
+            return
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.startswith("cuda") else None
+        state = {
+            "done": self.done,
+            "best": self.best.score and asdict(self.best.score),
+            "since": self.best.since,
+            "model": self.teacher.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),  # dropout's
+            "cuda": cuda,
+        }
+        with writing(self.checkpoint) as new:
+            torch.save(state, new)
+
+    def go_on(self) -> bool:
+        """Continue from the checkpoint, if there is one."""
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return False
+        saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        self.teacher.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.done = saved["done"]
+        self.best = _Best(saved["best"] and Score(**saved["best"]), saved["since"])
+        torch.set_rng_state(saved["random"])
+        if saved["cuda"] is not None:
+            torch.cuda.set_rng_state(saved["cuda"], self.device)
+        return True
 
     def save(self, out: Path, done: int, score: Score) -> None:
         """Weights and vocabulary, and in training.json what made them."""
@@ -124,6 +184,7 @@ def train_teacher(
     device: str = "cpu",
     told: Told | None = None,
     vocab: Vocab | None = None,
+    checkpoint: Path | None = None,
 ) -> Score:
     """Train a teacher from scratch and keep the weights of the best validation NLL.
 
@@ -135,17 +196,16 @@ def train_teacher(
         device: where it is trained.
         told: is called on the way.
         vocab: a model's, instead of one built of `texts`.
+        checkpoint: a file that the run goes on from, if it is there, and leaves while it is not
+            finished: after each epoch, and at Ctrl-C and SIGTERM.
 
     Returns:
         the best validation score.
 
     Raises:
-        UsageError: no text fits into `positions`, or `width` is no multiple of `heads`.
+        UsageError: no text fits into `positions`.
     """
     config, told = config or TeacherConfig(), told or Told()
-    if config.width % config.heads:
-        raise UsageError(f"width={config.width} is not a multiple of heads={config.heads}")
-    torch.manual_seed(config.seed)
     vocab = vocab or Vocab.build(texts, config.min_count, config.max_words, config.pieces)
     fitting = [s for s in encode(texts, vocab) if len(s) <= config.positions]
     valid = [t for t in held_out if len(vocab.encode(t)) <= config.positions - 2]
@@ -153,24 +213,18 @@ def train_teacher(
         raise UsageError(
             f"no text has at most {config.positions - 2} words", "raise positions (--positions)"
         )
-    run = _Run(config, fitting, vocab, device)
-    line = f"{len(fitting):,} texts, {len(vocab):,} words, {run.parameters:,} parameters"
-    left_out = len(texts) - len(fitting)
-    over = f"; {left_out:,} texts of over {config.positions - 2} words left out" if left_out else ""
-    told.start(run.steps, f"{line}, {run.steps:,} steps{over}")
-    best = _Best()
-    for done, loss in run.losses():
-        told.step(done, loss)
-        if done % run.batches.batches_per_epoch and done != run.steps:
-            continue
-        score = run.teacher.summary(valid)
-        told.valid(done, score)
-        if best.better(score):
-            run.save(out, done, score)
-        if best.since == PATIENCE:
-            break
-    assert best.score is not None
-    return best.score
+    with seeded(config.seed, device):
+        run = _Run(config, fitting, vocab, device, checkpoint)
+        line = f"{len(fitting):,} texts, {len(vocab):,} words, {run.parameters:,} parameters"
+        left = len(texts) - len(fitting)
+        over = f"; {left:,} texts of over {config.positions - 2} words left out" if left else ""
+        told.line(f"{line}, {run.steps:,} steps{over}")
+        if run.go_on():
+            told.line(f"going on from step {run.done}")
+        score = run.run(out, valid, told)
+    if checkpoint is not None:
+        checkpoint.unlink()
+    return score
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:

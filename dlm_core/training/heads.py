@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlm_core.bundle import Model
+from dlm_core.calling import WrongReturnError, expect, number, plugin_errors, plugin_name
 from dlm_core.control.state import LOG_FLOOR, State
 from dlm_core.corpora.example import Example
 from dlm_core.diffusion.noise import PerSampleNoise
 from dlm_core.diffusion.prediction import Prediction
 from dlm_core.diffusion.surroundings import usual_torch
 from dlm_core.errors import UsageError
+from dlm_core.heads import stamp
 from dlm_core.training.data import collate, layout
 from dlm_core.training.parallel import resolve_precision
+from dlm_core.training.told import Told
 from dlm_core.vocab import Vocab
+
+if TYPE_CHECKING:
+    from dlm_core.control.compose import ControlSpec
 
 
 @usual_torch()
@@ -150,3 +158,44 @@ def of_whole_words(examples: Sequence[Example], vocab: Vocab) -> list[Example]:
     """
     pieces = vocab.piece_ids
     return [e for e in examples if not any(id_ in pieces for id_ in vocab.encode(e.text))]
+
+
+def train_head(
+    cls: type[ControlSpec],
+    model: Model,
+    examples: Sequence[Example],
+    out: Path,
+    owner: str = "",
+    told: Told | None = None,
+    **options: Any,
+) -> dict[str, float]:
+    """Have a control, a plugin's too, train its head into `out`; returns its figures.
+
+    Args:
+        cls: the kind of control.
+        model: whose words and noise the head learns.
+        examples: texts, and their fields.
+        out: folder of the head.
+        owner: who provides the control.
+        told: is called on the way.
+        options: as `cls.train` takes them.
+
+    Raises:
+        UsageError: the examples teach nothing.
+        MissingError: an oracle is missing.
+        PluginError: the control broke the protocol.
+    """
+    told = told or Told()
+    expected = "a dict of figures by name"
+
+    def on_step(step: int, steps: int, loss: float) -> None:
+        told.step(step, steps, f"loss={loss:.3f}")
+
+    with plugin_errors(plugin_name("control", cls.kind, owner), "train"):
+        figures = cls.train(model, examples, out, on_step=on_step, **options)
+        for name in expect(figures, dict, expected):
+            if not isinstance(name, str):
+                raise WrongReturnError(f"a dict with the key {name!r}", expected)
+        figures = {name: number(value, expected) for name, value in figures.items()}
+    stamp(out, model.digest)
+    return figures

@@ -19,11 +19,13 @@ from torch import Tensor
 from dlm_core.bundle import Model
 from dlm_core.config import TrainConfig
 from dlm_core.control.codes import collate_shown
+from dlm_core.control.compose import ControlSpec
 from dlm_core.control.shown import LearnsShown, Shown
 from dlm_core.corpora.example import Example
 from dlm_core.diffusion.denoisers.shown import NONE, ShownDenoiser, ShownIds
 from dlm_core.diffusion.likelihood import nats_a_word
 from dlm_core.diffusion.noise import PerSampleNoise
+from dlm_core.errors import UsageError
 from dlm_core.heads import write_head
 from dlm_core.training.data import LengthBatches, collate, layout
 from dlm_core.training.draws import Batch
@@ -48,6 +50,25 @@ _USUAL = 0.4
 variously than it does, so that of its own texts nearly all are."""
 _GIVEN = 0.2
 """Share of the texts of which some words are known."""
+
+
+def writer_settings(
+    data: Mapping[str, Any], where: str, base: Mapping[str, Any] | None = None
+) -> TrainConfig:
+    """The settings given, over a writer's own or those of its checkpoint.
+
+    Raises:
+        UsageError: one is wrong, or of the model, which is there already.
+    """
+    for table, what in (("model", "shape"), ("text", "texts")):
+        if table in data:
+            raise UsageError(f"{where}: table '{table}': a writer has the {what} of its model")
+    return TrainConfig.read({**(SETTINGS if base is None else base), **data}, where)
+
+
+def kinds_shown(controls: Mapping[str, type[ControlSpec]]) -> dict[str, type[LearnsShown]]:
+    """Those of the kinds of control that can be shown to a writer."""
+    return {kind: cls for kind, cls in controls.items() if issubclass(cls, LearnsShown)}
 
 
 class ShownText(list[int]):

@@ -9,8 +9,15 @@ import pytest
 import sacrebleu
 from scipy.stats import bootstrap
 
-from dlm_core.evaluation.figures import Units, differences
-from dlm_core.evaluation.intervals import RESAMPLES, interval, mean, paired_interval, wilson
+from dlm_core.evaluation.figures import Units, differences, ratio
+from dlm_core.evaluation.intervals import (
+    RESAMPLES,
+    interval,
+    mean,
+    paired_interval,
+    ratio_interval,
+    wilson,
+)
 from dlm_core.evaluation.references import bleu_of_counts
 
 
@@ -102,3 +109,20 @@ def test_bleu_of_many_sums_is_sacrebleus() -> None:
         ).score
         row = np.array([length, wanted, *matches, *totals], dtype=float)
         assert bleu_of_counts(np.stack([row, row]))[1] == pytest.approx(plain, abs=1e-9)
+
+
+def test_a_ratios_interval_is_the_delta_methods_where_both_have_many_texts() -> None:
+    """Var(a / b) is about (a / b)^2 (Var(a) / a^2 + Var(b) / b^2)."""
+    random = np.random.default_rng(5)
+    first, second = random.normal(2.0, 0.5, size=400), random.normal(1.6, 0.4, size=200)
+    found = ratio_interval(with_ones(first), mean, with_ones(second), mean)
+    value = first.mean() / second.mean()
+    relative = sum(x.var(ddof=1) / len(x) / x.mean() ** 2 for x in (first, second))
+    half = 1.96 * value * math.sqrt(relative)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((value - half, value + half), rel=0.01)
+    units = Units.of([""] * 400), Units.of([""] * 200)
+    figures = [u.figure("x", "nats", list(x)) for u, x in zip(units, (first, second), strict=True)]
+    over = ratio(*figures)
+    assert over.value == pytest.approx(value) and over.bounds == found
+    assert ratio_interval(with_ones(first), mean, with_ones(second[:1]), mean) is None

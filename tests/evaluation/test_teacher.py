@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 
 from dlm_core.errors import MissingError, UsageError
 from dlm_core.evaluation.teacher import Score, Teacher
-from dlm_core.evaluation.teacher_training import TeacherConfig, Told, learning_rate, train_teacher
+from dlm_core.evaluation.teacher_training import TeacherConfig, learning_rate, train_teacher
+from dlm_core.training.told import Told
 from dlm_core.vocab import Vocab
 
 CONFIG = TeacherConfig(
@@ -37,10 +39,32 @@ def test_the_same_seed_gives_the_same_teacher(
     folder: Path, tmp_path: Path, texts: tuple[str, ...]
 ) -> None:
     seen: list[int] = []
-    told = Told(step=lambda step, loss: seen.append(step))
+    told = Told(step=lambda step, steps, figures: seen.append(step))
     train_teacher(texts, texts, tmp_path, CONFIG, told=told)
     assert Teacher.load(tmp_path).digest == Teacher.load(folder).digest
     assert seen == list(range(1, len(seen) + 1))
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_teacher(
+    folder: Path, tmp_path: Path, texts: tuple[str, ...]
+) -> None:
+    """With dropout, whose draws go on, too."""
+    config = CONFIG.model_copy(update={"dropout": 0.2, "steps": 12})
+    train_teacher(texts, texts, tmp_path / "whole", config)
+    checkpoint, out = tmp_path / "checkpoint", tmp_path / "stopped"
+    lines: list[str] = []
+
+    def step(done: int, steps: int, figures: str) -> None:
+        if done == 7 and "going on from step 7" not in lines:
+            signal.raise_signal(signal.SIGTERM)
+
+    told = Told(step, lines.append)
+    with pytest.raises(KeyboardInterrupt):
+        train_teacher(texts, texts, out, config, told=told, checkpoint=checkpoint)
+    assert checkpoint.is_file()
+    train_teacher(texts, texts, out, config, told=told, checkpoint=checkpoint)
+    assert "going on from step 7" in lines and not checkpoint.exists()
+    assert Teacher.load(out).digest == Teacher.load(tmp_path / "whole").digest
 
 
 def test_scores_do_not_depend_on_the_batch(folder: Path, texts: tuple[str, ...]) -> None:
