@@ -151,8 +151,6 @@ def train_control(
     source = corpus or f"labelled:{data}"
     examples_ = prepare(read_corpus(source, plugins.corpora, encoding), info.text)
     _tell_data(info, examples_, source)
-    if cls.whole_words:
-        examples_ = _whole(cls.kind, info, examples_)
     loaded = LoadedModel.load(model, pick_device(device))
     with watching(f"training {kind}") as told:
         owner = plugins.origin("control", kind)
@@ -215,19 +213,6 @@ def _tell_data(info: ModelInfo, corpus: Sequence[Example], source: str) -> None:
     report = check_data(texts, vocab=info.vocab, max_words=info.max_words, source=source)
     for line in report.lines():
         stderr(line)
-
-
-def _whole(kind: str, info: ModelInfo, corpus: Sequence[Example]) -> list[Example]:
-    """The texts that a control of whole words learns from."""
-    from dlm_core.training.heads import of_whole_words
-
-    kept = of_whole_words(corpus, info.vocab)
-    if len(kept) < len(corpus):
-        stderr(
-            f"{len(kept):,} of {len(corpus):,} texts have no word that is spelled in pieces: "
-            f"'{kind}' learns from these"
-        )
-    return kept
 
 
 def _tell(

@@ -153,7 +153,7 @@ class Classify(ControlSpec):
         """Each text must have a label, and each label some texts."""
         from dlm_controls.classify.train import labelled_rows
 
-        labelled_rows(examples, MAX_NAME)
+        labelled_rows(examples)
 
     @classmethod
     def draw_target(cls, example: Example, draws: Random, name: str) -> Classify | None:

@@ -32,8 +32,10 @@ FEWEST = 5
 """Texts a label must have at least, to be learnt and to be held out."""
 
 
-def labelled_rows(examples: Sequence[Example], info: ModelInfo) -> tuple[list[Row], list[str]]:
-    """Texts that fit the model with their labels, and the labels there are.
+def labelled_rows(
+    examples: Sequence[Example], info: ModelInfo | None = None
+) -> tuple[list[Row], list[str]]:
+    """Texts that fit the model, all without one, with their labels, and the labels there are.
 
     Raises:
         UsageError: a text has no label, all have the same, or a label too few texts.
@@ -47,7 +49,7 @@ def labelled_rows(examples: Sequence[Example], info: ModelInfo) -> tuple[list[Ro
     rows = [
         (example.text, example.fields["label"])
         for example in examples
-        if 0 < len(info.vocab.encode(example.text)) <= info.max_words
+        if info is None or 0 < len(info.vocab.encode(example.text)) <= info.max_words
     ]
     counts = Counter(label for _, label in rows)
     found = ", ".join(f"'{label}' {n}" for label, n in counts.most_common(8))
@@ -58,7 +60,8 @@ def labelled_rows(examples: Sequence[Example], info: ModelInfo) -> tuple[list[Ro
             "nothing to tell apart",
             "texts of at least two labels",
         )
-    require_texts(len(rows), len(examples), f"have 1 to {info.max_words} words")
+    fit = f"have 1 to {info.max_words} words" if info else "have a label"
+    require_texts(len(rows), len(examples), fit)
     if min(counts.values()) < FEWEST:
         raise UsageError(
             f"too little to learn from: a label needs {FEWEST} texts; there are {found}",

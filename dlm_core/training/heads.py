@@ -174,7 +174,8 @@ def train_head(
     Args:
         cls: the kind of control.
         model: whose words and noise the head learns.
-        examples: texts, and their fields.
+        examples: texts, and their fields; a control of whole words learns from those that have no
+            word in pieces.
         out: folder of the head.
         owner: who provides the control.
         told: is called on the way.
@@ -186,13 +187,19 @@ def train_head(
         PluginError: the control broke the protocol.
     """
     told = told or Told()
+    kept = of_whole_words(examples, model.vocab) if cls.whole_words else examples
+    if len(kept) < len(examples):
+        told.line(
+            f"{len(kept):,} of {len(examples):,} texts have no word that is spelled in pieces: "
+            f"'{cls.kind}' learns from these"
+        )
     expected = "a dict of figures by name"
 
     def on_step(step: int, steps: int, loss: float) -> None:
         told.step(step, steps, f"loss={loss:.3f}")
 
     with plugin_errors(plugin_name("control", cls.kind, owner), "train"):
-        figures = cls.train(model, examples, out, on_step=on_step, **options)
+        figures = cls.train(model, kept, out, on_step=on_step, **options)
         for name in expect(figures, dict, expected):
             if not isinstance(name, str):
                 raise WrongReturnError(f"a dict with the key {name!r}", expected)
