@@ -69,6 +69,14 @@ TreesOption = Annotated[
         rich_help_panel="Data",
     ),
 ]
+RulesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Read texts by built-in rules, and learn no fields (semantic: e2e).",
+        rich_help_panel="Data",
+    ),
+]
 NameOption = Annotated[
     str | None,
     typer.Option(
@@ -115,6 +123,7 @@ def train_control(
     encoding: Encoding = None,
     parser: ParserOption = None,
     trees: TreesOption = None,
+    rules: RulesOption = None,
     name: NameOption = None,
     model: Model = "e2e",
     out: OutOption = None,
@@ -141,7 +150,7 @@ def train_control(
     if (corpus is None) == (data is None):
         raise UsageError("expected either option '--corpus' or option '--data'", "--data FILE")
     _check_name(cls, name, out)
-    options = {"steps": steps, "seed": seed, "parser": parser, "trees": trees}
+    options = {"steps": steps, "seed": seed, "parser": parser, "trees": trees, "rules": rules}
     chosen = {option: value for option, value in options.items() if value is not None}
     _check_options(cls, chosen)
     info = ModelInfo.read(model)
@@ -225,6 +234,9 @@ def _tell(
     for figure, value in figures.items():
         measured = math.isfinite(value)
         stderr(f"{figure}: {value:.4f}" if measured else f"{figure}: not measured, too few texts")
+    info = model.info if out is None else model.info.with_heads({cls.kind: out})
+    for line in [] if cls.named_heads else cls.knows(info):
+        stderr(line)
     stderr(f"wrote {folder}")
     words: list[object] = ["generate", "-m", model.info.name]
     if cls.named_heads:
@@ -232,9 +244,17 @@ def _tell(
         place = f"./{folder}" if "/" not in str(folder) else str(folder)
         words += ["-c", f"{cls.kind}:{name if out is None else place}={labels[0]}"]
     else:
-        words += ["-c", cls.examples[0] if cls.examples else f"{cls.kind}:..."]
+        words += ["-c", _example(cls, info)]
         words += [] if out is None else ["--head", f"{cls.kind}={folder}"]
     stderr(f"use it: {command(*words)}")
+
+
+def _example(cls: type[ControlSpec], info: ModelInfo) -> str:
+    """What this head can be asked: the first that a shell would offer, where values are its own."""
+    if not cls.knows(info):
+        return cls.examples[0] if cls.examples else f"{cls.kind}:..."
+    body = cls.complete_in("", info)[0]
+    return f"{cls.kind}:{cls.complete_in(body, info)[0]}"
 
 
 def _check_name(cls: type[ControlSpec], name: str | None, out: Path | None) -> None:
@@ -263,6 +283,8 @@ def _check_options(cls: type[ControlSpec], chosen: dict[str, Any]) -> None:
                 f"option '--{name}': control '{cls.kind}' learns from no parses",
                 "dlm train control tree",
             )
+    if "rules" in chosen and "rules" not in known:
+        raise UsageError(f"option '--rules': control '{cls.kind}' reads no texts by rules")
 
 
 def _train_head(

@@ -17,6 +17,8 @@ from dlm_core.text import half_pair, normal_all
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+    from dlm_core.bundle import ModelInfo
+
 
 class Spec(BaseModel, metaclass=SaysWhatIsWrong):
     """Base of whatever is written KIND[:BODY], controls and selectors; its fields are options.
@@ -80,6 +82,11 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
         """
         given, comma, _ = body.rpartition(",")
         return [f"{given}{comma}{name}=" for name in cls.model_fields if f"{name}=" not in given]
+
+    @classmethod
+    def complete_in(cls, body: str, info: ModelInfo) -> list[str]:
+        """As `complete`, where the model is known; override where values are the model's."""
+        return cls.complete(body)
 
     def body(self) -> str:
         """The canonical body; parsing it gives an equal spec."""

@@ -62,7 +62,7 @@ def read_shown(
 ) -> list[ShownText]:
     """The texts that fit the model and that no kind bars, read by every kind."""
     config, vocab = model.info.config, model.vocab
-    read = {name: kind.read_shown(examples) for name, kind in kinds.items()}
+    read = {name: kind.read_shown(examples, model.info) for name, kind in kinds.items()}
     texts = []
     for k, example in enumerate(examples):
         ids = layout(vocab.encode(example.text), config, vocab)

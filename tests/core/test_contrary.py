@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dlm_controls import Length, Semantic
-from dlm_controls.semantic.oracle import right_field
+from dlm_controls.semantic.e2e.oracle import right_field
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import Controls, Term
