@@ -173,12 +173,10 @@ class Learned(Domain):
         """What stands before a phrase of the value in another's: `not family friendly`."""
         if field in self.open_fields:
             return
-        mine = self._phrases[field, value]
-        found = set()
+        mine = {comparable(put) for put in self.known[field].values[value].put}
         for (other, name), phrases in self._phrases.items():
             if other == field and name != value:
-                found |= {p[0] for p in phrases if len(p) > 1 and any(find(p, m) > 0 for m in mine)}
-        yield from found - {word for phrase in mine for word in phrase}
+                yield from {phrase[0] for phrase in phrases if phrase[1:] in mine}
 
     def barred(self, facts: Iterable[tuple[str, str | None]], vocab: Vocab) -> tuple[int, ...]:
         """Words that by themselves say another value of these fields, and no other field's."""

@@ -2,7 +2,7 @@
 
 An n-gram g says the value v of a field if
 
-* p(v | g), over all texts with g, is surely high (Wilson's lower bound), and above p(v);
+* p(v | g), over all texts with g, is surely high (Wilson's lower bound), and far above p(v);
 * no value of another field goes with g as well and has g in more of its texts, so that what a field
   owes to another (all pubs of this name are cheap) is no phrase of it;
 * it says v whatever stands beside it: it still does where the usual neighbours do not. So `family
@@ -34,10 +34,9 @@ _FEWEST = 4  # texts with a phrase
 _SPELT = 0.2  # of the texts with a value that have its own words: then they are what is put
 _COMMON = 0.02  # of the texts with a value, that have a phrase which is put
 _CLEAR = 0.85  # of a phrase that is put into texts, where the value's own words are less
-_OFTEN, _LIFT = (
-    0.05,
-    8.0,
-)  # a neighbour that goes with a phrase: how often, and above its usual rate
+_OFTEN = 0.05  # share of the occurrences beside which a usual neighbour stands
+_LIFT, _FEW = 8.0, 6  # of neighbours that go with a phrase: above their rate; and how many
+_EVERYWHERE = 0.6  # of all texts have a word that says nothing of what it stands beside
 _DETERMINED = 0.7  # share of such neighbours that makes them part of the phrase
 _MOST = 12  # phrases that are put into texts
 _ROUNDS = 3
@@ -102,6 +101,15 @@ def mine(
     return found
 
 
+def _minimal(grams: Iterable[Gram]) -> list[Gram]:
+    """Those that contain no other."""
+    found: list[Gram] = []
+    for gram in sorted(grams, key=len):
+        if not any(find(gram, shorter) >= 0 for shorter in found):
+            found.append(gram)
+    return found
+
+
 class _Field:
     """The values of one field, and the n-grams that go with each."""
 
@@ -115,12 +123,12 @@ class _Field:
         self.sizes = np.bincount(self.labels, minlength=self.none + 1)[:-1]
         self.counts = grams.counts(self.labels, self.none + 1)  # (G, K + 1)
         self.share = self.counts[:, :-1] / np.maximum(self.counts.sum(1, keepdims=True), 1)
+        self.base = self.sizes / len(self.labels)
         self.taken: NDArray[np.bool_] = np.zeros(len(grams.grams), dtype=bool)
 
     def phrases(self) -> dict[str, Said]:
         """Of each value, those in the most of its texts first."""
-        base = self.sizes / len(self.labels)
-        likely = (self.share >= np.maximum(0.4, 1.5 * base)) & ~self.taken[:, None]
+        likely = (self.share >= np.maximum(_MOSTLY, self.base)) & ~self.taken[:, None]
         likely &= self.counts[:, :-1] >= _FEWEST
         mine = {k: np.flatnonzero(likely[:, k]).tolist() for k in range(self.none)}
         for k, name in enumerate(self.names):
@@ -164,7 +172,8 @@ class _Field:
             places = self._free(gram, others)
             is_own = words == own
             hits, texts = self._texts(k, places, is_own)
-            enough = hits / max(texts, 1) >= _OWN if is_own else lower_bound(hits, texts) >= _SURE
+            sure = max(_SURE, (1 + self.base[k]) / 2)
+            enough = hits / max(texts, 1) >= _OWN if is_own else lower_bound(hits, texts) >= sure
             if hits >= _FEWEST and enough and self._anywhere(k, places, len(words), is_own):
                 found[gram] = places
         return found
@@ -188,8 +197,6 @@ class _Field:
             rare = np.zeros(len(kinds), dtype=bool)
             rare[order[before >= _USUAL * len(places)]] = True
             hits, texts = self._texts(k, places[rare[back]], is_own)
-            if texts < _FEWEST and not is_own:
-                return False
             if texts >= _FEWEST and hits / texts < (_OWN if is_own else _BESIDE):
                 return False
         return True
@@ -200,18 +207,19 @@ class _Field:
         Nor those that say nothing in texts without the more frequent ones.
         """
         words = self.grams.grams
-        others = [words[g] for u, grams in said.items() if u != k for g in grams]
+        others = [o for u in said if u != k for o in _minimal(words[g] for g in said[u])]
         own = comparable(self.names[k])
         kept: dict[int, bool] = {}
         for gram in sorted(said[k], key=lambda g: (len(words[g]), -len(said[k][g]))):
             held = [words[h] for h in kept if find(words[gram], words[h]) >= 0]
             denied = [o for o in others if len(o) < len(words[gram]) and find(words[gram], o) >= 0]
-            blocked = any(find(h, o) >= 0 for h in held for o in denied)
+            blocked = all(any(find(h, o) >= 0 for h in held) for o in denied)
             if words[gram] == own or not held or (denied and not blocked):
                 kept[gram] = words[gram] == own or bool(denied)
         covered = np.zeros(len(self.labels), dtype=bool)
         found = []
-        for gram in sorted(kept, key=lambda g: (words[g] != own, -len(said[k][g]))):
+        sure = self.share[:, k] >= _SURE  # wherever it stands
+        for gram in sorted(kept, key=lambda g: (words[g] != own, not sure[g], -len(said[k][g]))):
             texts = np.unique(self.grams.texts[said[k][gram]])
             rest = self.labels[texts[~covered[texts]]]
             hits = int((rest == k).sum())
@@ -230,14 +238,15 @@ class _Field:
             kinds, counts = np.unique(self.grams.beside(places, step), return_counts=True)
             share = counts / len(places)
             usual = np.where(kinds >= 0, self.grams.rates[kinds], 1.0)
+            common = self.grams.spread[kinds] > _EVERYWHERE
             bound = [
                 (self.grams.names[w],)
-                for w in kinds[(share >= _OFTEN) & (share >= _LIFT * usual)].tolist()
+                for w in kinds[(share >= _OFTEN) & (share >= _LIFT * usual) & ~common].tolist()
             ]
             longer = [side + words if step < 0 else words + side for side in bound]
             longer = [one for one in longer if one in self.grams.index]
             places_of = sum(len(self.grams.places(self.grams.index[one])) for one in longer)
-            if places_of >= _DETERMINED * len(places):
+            if places_of >= _DETERMINED * len(places) and len(longer) <= _FEW:
                 return set().union(*(self._units(one, own) for one in longer))
         return {words}
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import dlm_core as dlm
 from dlm_controls import MR, Semantic
-from dlm_controls.semantic.e2e import tables
 from dlm_controls.semantic.domain import Fact
+from dlm_controls.semantic.e2e import tables
 from dlm_controls.semantic.known import e2e
 from dlm_controls.semantic.places import replace
 from dlm_core.bundle import Model, ModelInfo

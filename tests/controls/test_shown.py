@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from dlm_controls import Keyword, Pos, Semantic
 from dlm_controls.semantic.e2e import tables
-from dlm_core.control.shown import Code, LearnsShown, SupportsShown
 from dlm_core.bundle import ModelInfo
+from dlm_core.control.shown import Code, LearnsShown, SupportsShown
 from dlm_core.corpora import Example
 
 INFO = ModelInfo.read("e2e")
