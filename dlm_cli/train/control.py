@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EPILOG = examples(
     "dlm models copy e2e mine; dlm train control semantic --model mine --corpus e2e:train.csv.gz",
+    "dlm train control semantic --model mine --corpus jsonl:own.jsonl",
     "dlm train control pos --model runs/mine --corpus text:mine.txt --steps 500",
     "dlm train control classify --model mine --data labelled.jsonl --name friendly",
     "dlm train control tree --corpus e2e:train.csv.gz --parser PATH --out heads/tree",

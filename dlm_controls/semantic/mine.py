@@ -15,7 +15,7 @@ value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,7 @@ class Said:
 def mine(
     texts: Sequence[Sequence[str]],
     fields: Mapping[str, Sequence[str | None]],
-    wanted: Iterable[str],
+    wanted: Collection[str],
 ) -> dict[str, dict[str, Said]]:
     """Phrases of each value of the wanted fields.
 
@@ -94,6 +94,8 @@ def mine(
     found = {}
     for field in wanted:
         miner = miners[field]
+        kept = {value for f in miners if f not in wanted for value in miners[f].names}
+        miner.names_of_others = {word for value in kept for word in comparable(value)}
         others = [f for f in miners if f != field]
         for f in others:
             miner.taken |= (share[f] >= 0.95 * share[field]) & (recall[f] > recall[field])
@@ -124,11 +126,13 @@ class _Field:
         self.counts = grams.counts(self.labels, self.none + 1)  # (G, K + 1)
         self.share = self.counts[:, :-1] / np.maximum(self.counts.sum(1, keepdims=True), 1)
         self.base = self.sizes / len(self.labels)
+        self.names_of_others: set[str] = set()
+        """Words of names, which are part of no phrase."""
         self.taken: NDArray[np.bool_] = np.zeros(len(grams.grams), dtype=bool)
 
     def phrases(self) -> dict[str, Said]:
         """Of each value, those in the most of its texts first."""
-        likely = (self.share >= np.maximum(_MOSTLY, self.base)) & ~self.taken[:, None]
+        likely = (self.share >= np.maximum(_MOSTLY, 0.8 * self.base)) & ~self.taken[:, None]
         likely &= self.counts[:, :-1] >= _FEWEST
         mine = {k: np.flatnonzero(likely[:, k]).tolist() for k in range(self.none)}
         for k, name in enumerate(self.names):
@@ -142,8 +146,14 @@ class _Field:
                 k: self._accepted(k, mine[k], [inside[u] for u in mine if u != k]) for k in mine
             }
         found = {}
+        short = {k: self._shortest(k, said[k]) for k in mine}
         for k, name in enumerate(self.names):
-            phrases = self._shortest(k, said)
+            apart = [g for u, grams in short.items() if u != k for g in grams]
+            chosen = dict.fromkeys([*short[k], *self._blocking(said[k], apart)])
+            phrases = [
+                Phrase(self.grams.grams[g], *self._texts(k, said[k][g], False)) for g in chosen
+            ]
+            phrases.sort(key=lambda phrase: -phrase.hits)
             others = [reach for u, reach in inside.items() if u != k]
             found[name] = Said(phrases, self._whole(k, phrases, others))
         return found
@@ -201,33 +211,34 @@ class _Field:
                 return False
         return True
 
-    def _shortest(self, k: int, said: Mapping[int, Mapping[int, Ints]]) -> list[Phrase]:
-        """Without those that contain another, unless they contain one of another value.
-
-        Nor those that say nothing in texts without the more frequent ones.
-        """
+    def _shortest(self, k: int, said: Mapping[int, Ints]) -> list[int]:
+        """Those that contain no other, and say something in texts without the better ones."""
         words = self.grams.grams
-        others = [o for u in said if u != k for o in _minimal(words[g] for g in said[u])]
         own = comparable(self.names[k])
-        kept: dict[int, bool] = {}
-        for gram in sorted(said[k], key=lambda g: (len(words[g]), -len(said[k][g]))):
-            held = [words[h] for h in kept if find(words[gram], words[h]) >= 0]
-            denied = [o for o in others if len(o) < len(words[gram]) and find(words[gram], o) >= 0]
-            blocked = all(any(find(h, o) >= 0 for h in held) for o in denied)
-            if words[gram] == own or not held or (denied and not blocked):
-                kept[gram] = words[gram] == own or bool(denied)
+        short = _minimal(words[g] for g in said)
+        kept = [g for g in said if words[g] in short or words[g] == own]
         covered = np.zeros(len(self.labels), dtype=bool)
         found = []
         sure = self.share[:, k] >= _SURE  # wherever it stands
-        for gram in sorted(kept, key=lambda g: (words[g] != own, not sure[g], -len(said[k][g]))):
-            texts = np.unique(self.grams.texts[said[k][gram]])
+        for gram in sorted(kept, key=lambda g: (words[g] != own, not sure[g], -len(said[g]))):
+            texts = np.unique(self.grams.texts[said[gram]])
             rest = self.labels[texts[~covered[texts]]]
             hits = int((rest == k).sum())
-            if kept[gram] or (hits >= _FEWEST and hits / len(rest) >= _BESIDE):
-                all_hits = int((self.labels[texts] == k).sum())
-                found.append(Phrase(words[gram], all_hits, len(texts)))
+            if words[gram] == own or (hits >= _FEWEST and hits / len(rest) >= _BESIDE):
+                found.append(gram)
                 covered[texts] = True
-        return sorted(found, key=lambda phrase: -phrase.hits)
+        return found
+
+    def _blocking(self, said: Iterable[int], others: Sequence[int]) -> list[int]:
+        """The shortest that contain a phrase of another value, of which they are the contrary."""
+        words = self.grams.grams
+        found: list[int] = []
+        for gram in sorted(said, key=lambda g: len(words[g])):
+            denied = [o for o in others if find(words[gram], words[o]) >= 0 and o != gram]
+            held = [h for h in found if find(words[gram], words[h]) >= 0]
+            if any(all(find(words[h], words[o]) < 0 for h in held) for o in denied):
+                found.append(gram)
+        return found
 
     def _units(self, words: Gram, own: Gram) -> set[Gram]:
         """The phrase, or what its usual neighbours make of it: `coffee` is of `coffee shop`."""
@@ -242,6 +253,7 @@ class _Field:
             bound = [
                 (self.grams.names[w],)
                 for w in kinds[(share >= _OFTEN) & (share >= _LIFT * usual) & ~common].tolist()
+                if self.grams.names[w] not in self.names_of_others
             ]
             longer = [side + words if step < 0 else words + side for side in bound]
             longer = [one for one in longer if one in self.grams.index]
