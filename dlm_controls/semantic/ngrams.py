@@ -35,8 +35,8 @@ class NGrams:
         self.words = np.array(row, dtype=np.int64)
         self.texts = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
         self.names = list(ids)
-        pairs = np.unique(np.stack([self.words, self.texts]), axis=1)
-        self.spread = np.bincount(pairs[0], minlength=1) / max(1, len(texts))
+        once = np.unique(np.stack([self.words, self.texts]), axis=1)
+        self.spread = np.bincount(once[0], minlength=1) / max(1, len(texts))
         self.rates = np.bincount(self.words, minlength=1) / max(1, len(row))
         # what ends a sentence or parts its clauses is in no phrase; a sign such as a pound's is
         mark = np.array([w in ".,;:!?" for w in self.names], dtype=bool)

@@ -114,11 +114,6 @@ class ControlSpec(Spec):
         return {}
 
     @classmethod
-    def knows(cls, info: ModelInfo) -> Sequence[str]:
-        """What its head in this model has learned that a request can name, for a person."""
-        return ()
-
-    @classmethod
     def train(
         cls, model: Model, examples: Sequence[Example], out: Path, **options: Any
     ) -> dict[str, float]:

@@ -15,6 +15,8 @@ from dlm_core.errors import shorten
 from dlm_core.text import half_pair, normal_all
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import ValidationError
 
     from dlm_core.bundle import ModelInfo
@@ -87,6 +89,11 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
     def complete_in(cls, body: str, info: ModelInfo) -> list[str]:
         """As `complete`, where the model is known; override where values are the model's."""
         return cls.complete(body)
+
+    @classmethod
+    def knows(cls, info: ModelInfo) -> Sequence[str]:
+        """Lines for a person on what can be asked of this model, where that is the model's."""
+        return ()
 
     def body(self) -> str:
         """The canonical body; parsing it gives an equal spec."""
