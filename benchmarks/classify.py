@@ -5,7 +5,8 @@
 Labels are those of the meaning representations, `familyFriendly` yes or no. For each
 label, and for `--not` the other, 100 texts: the share in which the judge that was trained beside
 the head reads that label, and the share that states the fact by the rules of
-`dlm_controls.semantic.oracle`, which knows of neither; beside them the same shares of free texts.
+`dlm_controls.semantic.e2e.oracle`, which knows of neither; beside them the same shares of free
+texts.
 Options are those of `controls.py`.
 """
 
@@ -20,7 +21,7 @@ import controls
 from controls import Bench
 
 from dlm_controls import Classify
-from dlm_controls.semantic.oracle import right_field
+from dlm_controls.semantic.e2e.oracle import right_field
 from dlm_core.control.compose import as_controls
 from dlm_core.corpora import Example, read_corpus
 from dlm_core.generation.prepare import Request

@@ -25,7 +25,7 @@ from statistics import fmean
 from typing import Any
 
 from dlm_controls import Avoid, Infill, Length, Pos, Semantic
-from dlm_controls.semantic.oracle import contradictions, repetitions
+from dlm_controls.semantic.e2e.oracle import contradictions, repetitions
 from dlm_core.bundle import Model
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import as_controls

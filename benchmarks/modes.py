@@ -24,7 +24,7 @@ from trees import bare, some_span, validation
 
 from dlm_controls import Length, Pos, Semantic
 from dlm_controls.pos.oracle import pos_tags
-from dlm_controls.semantic.reader import read_mentions
+from dlm_controls.semantic.e2e.reader import read_mentions
 from dlm_controls.tree.oracle import parse_words
 from dlm_core.control.compose import ControlSpec, as_controls
 from dlm_core.control.verdict import Verdict

@@ -1,8 +1,8 @@
-"""How well the rules of `dlm_controls.semantic.reader` read E2E references back into their MRs.
+"""How well the rules of `dlm_controls.semantic.e2e.reader` read E2E references back into their MRs.
 
-Then the verdicts of `dlm_controls.semantic.oracle` on the same references, for each fact of their
-MRs: what a verdict refuses here is the corpus's own (a fact left out, or another one told) or is
-its mistake.
+Then the verdicts of `dlm_controls.semantic.e2e.oracle` on the same references, for each fact of
+their MRs: what a verdict refuses here is the corpus's own (a fact left out, or another one told)
+or is its mistake.
 
 Usage: python benchmarks/mr_reader.py [CORPUS.csv.gz ...]   (default: $DLM_SHARED's valid.csv.gz)
 """
@@ -19,9 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dlm_controls import Semantic
-from dlm_controls.semantic import reader as mr
-from dlm_controls.semantic.oracle import agree, contradictions, repetitions
-from dlm_controls.semantic.tables import FIELDS
+from dlm_controls.semantic.e2e import reader as mr
+from dlm_controls.semantic.e2e.oracle import agree, contradictions, repetitions
+from dlm_controls.semantic.e2e.tables import FIELDS
 from dlm_core.corpora import Example, read_corpus
 
 

@@ -13,7 +13,10 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
+    from dlm_core.bundle import ModelInfo
     from dlm_core.control.spec import Spec
     from dlm_core.plugins.registry import Plugins
 
@@ -52,9 +55,9 @@ def _starting(offers: Iterable[tuple[str, str]], incomplete: str) -> _Offers:
     return [offer for offer in offers if offer[0].startswith(incomplete)]
 
 
-def specs(incomplete: str) -> _Offers:
-    """`-c`: kinds, then what their bodies may be."""
-    return _starting(_bodies(incomplete, _plugins().controls), incomplete)
+def specs(ctx: typer.Context, incomplete: str) -> _Offers:
+    """`-c`: kinds, then what their bodies may be, of the model if it is named before."""
+    return _starting(_bodies(incomplete, _plugins().controls, _model(ctx)), incomplete)
 
 
 def selectors(incomplete: str) -> _Offers:
@@ -92,14 +95,28 @@ def _plugins() -> Plugins:
         return load_plugins(strict=False)
 
 
-def _bodies(incomplete: str, known: Mapping[str, type[Spec]]) -> Iterator[tuple[str, str]]:
+def _model(ctx: typer.Context) -> ModelInfo | None:
+    """The model that the words so far name; None if it cannot be read."""
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.errors import DLMError
+
+    try:
+        return ModelInfo.read(ctx.params.get("model") or "e2e")
+    except DLMError:
+        return None
+
+
+def _bodies(
+    incomplete: str, known: Mapping[str, type[Spec]], info: ModelInfo | None = None
+) -> Iterator[tuple[str, str]]:
     negation = "not " if incomplete.startswith("not ") else ""
     kind, colon, body = incomplete.removeprefix("not ").partition(":")
     if not colon:
         for name, cls in sorted(known.items()):
             yield f"{negation}{name}" + (":" if cls.model_fields else ""), cls.summary()
     elif kind in known:
-        for offer in known[kind].complete(body):
+        cls = known[kind]
+        for offer in cls.complete(body) if info is None else cls.complete_in(body, info):
             yield f"{negation}{kind}:{offer}", ""
 
 

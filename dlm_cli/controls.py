@@ -90,6 +90,9 @@ def show(
             ("head", data["head"] + (f" in model '{model}'" if head_kind(cls) else "")),
         ]
     )
+    for number, line in enumerate(data["knows"]):
+        print(end="" if number else "\n")
+        print(line)
 
 
 @app.command("check", epilog=examples("dlm controls check length:12 'pos:\"PROPN AUX ...\"'"))
@@ -182,6 +185,7 @@ def _describe(cls: type[ControlSpec], plugins: Plugins, info: ModelInfo) -> dict
         "provider": plugins.origin("control", cls.kind),
         "source": _source(cls),
         "head": head_state(cls, info),
+        "knows": list(cls.knows(info)),
     }
 
 

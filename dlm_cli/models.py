@@ -133,8 +133,8 @@ def mix(
 ) -> None:
     """Write the model between two: their weights, averaged. Then train its controls' heads."""
     from dlm_core.bundle import Model, save_bundle
-    from dlm_core.bundle import mix as mix_models
     from dlm_core.commands import command
+    from dlm_core.mixing import mix as mix_models
 
     name = check_new(out, force)
     mixed = mix_models(Model.load(first), Model.load(second), share)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 EPILOG = examples(
     "dlm models copy e2e mine; dlm train control semantic --model mine --corpus e2e:train.csv.gz",
+    "dlm train control semantic --model mine --corpus jsonl:own.jsonl",
     "dlm train control pos --model runs/mine --corpus text:mine.txt --steps 500",
     "dlm train control classify --model mine --data labelled.jsonl --name friendly",
     "dlm train control tree --corpus e2e:train.csv.gz --parser PATH --out heads/tree",
@@ -67,6 +68,14 @@ TreesOption = Annotated[
         metavar="FILE",
         help="JSONL that keeps the parses (tree): what it holds is not parsed again.",
         callback=expand,
+        rich_help_panel="Data",
+    ),
+]
+RulesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Read texts by built-in rules, and learn no fields (semantic: e2e).",
         rich_help_panel="Data",
     ),
 ]
@@ -116,6 +125,7 @@ def train_control(
     encoding: Encoding = None,
     parser: ParserOption = None,
     trees: TreesOption = None,
+    rules: RulesOption = None,
     name: NameOption = None,
     model: Model = "e2e",
     out: OutOption = None,
@@ -143,7 +153,7 @@ def train_control(
     if (corpus is None) == (data is None):
         raise UsageError("expected either option '--corpus' or option '--data'", "--data FILE")
     _check_name(cls, name, out)
-    options = {"steps": steps, "seed": seed, "parser": parser, "trees": trees}
+    options = {"steps": steps, "seed": seed, "parser": parser, "trees": trees, "rules": rules}
     chosen = {option: value for option, value in options.items() if value is not None}
     _check_options(cls, chosen)
     info = ModelInfo.read(model)
@@ -229,6 +239,9 @@ def _tell(
     for figure, value in figures.items():
         measured = math.isfinite(value)
         stderr(f"{figure}: {value:.4f}" if measured else f"{figure}: not measured, too few texts")
+    info = model.info if out is None else model.info.with_heads({cls.kind: out})
+    for line in [] if cls.named_heads else cls.knows(info):
+        stderr(line)
     stderr(f"wrote {folder}")
     words: list[object] = ["generate", "-m", model.info.name]
     if cls.named_heads:
@@ -236,9 +249,17 @@ def _tell(
         place = f"./{folder}" if "/" not in str(folder) else str(folder)
         words += ["-c", f"{cls.kind}:{name if out is None else place}={labels[0]}"]
     else:
-        words += ["-c", cls.examples[0] if cls.examples else f"{cls.kind}:..."]
+        words += ["-c", _example(cls, info)]
         words += [] if out is None else ["--head", f"{cls.kind}={folder}"]
     stderr(f"use it: {command(*words)}")
+
+
+def _example(cls: type[ControlSpec], info: ModelInfo) -> str:
+    """What this head can be asked: the first that a shell would offer, where values are its own."""
+    if not cls.knows(info):
+        return cls.examples[0] if cls.examples else f"{cls.kind}:..."
+    body = cls.complete_in("", info)[0]
+    return f"{cls.kind}:{cls.complete_in(body, info)[0]}"
 
 
 def _check_name(cls: type[ControlSpec], name: str | None, out: Path | None) -> None:
@@ -267,3 +288,5 @@ def _check_options(cls: type[ControlSpec], chosen: dict[str, Any]) -> None:
                 f"option '--{name}': control '{cls.kind}' learns from no parses",
                 "dlm train control tree",
             )
+    if "rules" in chosen and "rules" not in known:
+        raise UsageError(f"option '--rules': control '{cls.kind}' reads no texts by rules")

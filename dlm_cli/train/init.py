@@ -81,18 +81,19 @@ def train_init(
 
     if output.exists() and not force:
         raise UsageError(f"option '--output': {output} exists", "--force replaces it")
-    readers = load(plugin).corpora
-    read = read_corpus(corpus, readers, encoding)
+    plugins = load(plugin)
+    read = read_corpus(corpus, plugins.corpora, encoding)
     if valid is not None:
-        read_corpus(valid, readers, encoding)  # a fault is better told now
+        read_corpus(valid, plugins.corpora, encoding)  # a fault is better told now
     choice = choose(read)
     text, learnt = learn(read, choice.text)
-    texts = [example.text for example in prepare(read, text)]
+    prepared = prepare(read, text)
+    texts = [example.text for example in prepared]
     report = _look_at(read, texts, choice, corpus)
     for line in (*([learnt] if learnt else ()), *report.lines()):
         stderr(line)
     seconds = 60 * minutes * SHARES["heads"] / 2
-    left_out = choose_heads(report, len(texts), seconds)
+    left_out = choose_heads(report, prepared, seconds, plugins)
     heads = sum(not why for why in left_out.values()) + bool(labels(report))
     sizes = choose_sizes(minutes, report.positions, heads, _speed(texts, choice))
     plan = Plan(

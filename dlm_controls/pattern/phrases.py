@@ -121,7 +121,7 @@ class Keyword(_Phrases):
         return Shown(tuple(map(code, self.phrases)))
 
     @classmethod
-    def read_shown(cls, examples: Sequence[Example]) -> list[Shown]:
+    def read_shown(cls, examples: Sequence[Example], info: ModelInfo) -> list[Shown]:
         """The words of each text that one could ask for."""
         from dlm_controls.pattern.shown import read
 

@@ -101,7 +101,7 @@ class Pos(ControlSpec):
         return Shown(places=tuple(None if tag == ANY else code(tag) for tag in tags[:words]))
 
     @classmethod
-    def read_shown(cls, examples: Sequence[Example]) -> list[Shown]:
+    def read_shown(cls, examples: Sequence[Example], info: ModelInfo) -> list[Shown]:
         """The tags of every word."""
         from dlm_controls.pos.shown import read
 

@@ -79,8 +79,8 @@ class SemanticControl:
     """Phrases that say it, too, but are never put into a text."""
     deniers: tuple[int, ...] = ()
     """Words that make it untrue where they stand up to `_REACH` words before it."""
-    fact: tuple[str, str] = ("", "")
-    """Field and value, as meaning representations spell them."""
+    find: Callable[[Sequence[str]], int] = lambda words: 0
+    """Counts what is wrong with a draft."""
     written: bool = False
     """The writer is shown the fact, and says it where it fits."""
     barred: tuple[int, ...] = ()
@@ -129,17 +129,8 @@ class SemanticControl:
         return _any(self.scores(state, (*self.phrases, *self.others)))
 
     def faults(self, words: Sequence[str]) -> int:
-        """Is the fact said and nothing against it, and does the text hold together otherwise?
-
-        1 each for the fact, contradictions and what is said twice; only the writer's are mended.
-        """
-        from dlm_controls.semantic.oracle import contradictions, judge, repetitions
-
-        if not self.written:
-            return 0
-        found = judge(words, *self.fact)
-        said = found.value and found.right_field and found.consistent
-        return (not said) + bool(contradictions(words)) + bool(repetitions(words))
+        """As `find` counts them; only the writer's drafts are mended."""
+        return self.find(words) if self.written else 0
 
     def respell(self, words: Sequence[str]) -> list[str]:
         """The words with a foreign place where its stand-in is."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import PrivateAttr, field_validator, model_validator
 
-from dlm_controls.semantic import oracle, reader, tables
-from dlm_controls.semantic.others import barred_ids
-from dlm_controls.semantic.places import unknown
+from dlm_controls.semantic.domain import Domain
+from dlm_controls.semantic.known import domain_of, e2e
+from dlm_controls.semantic.shown import silent
 from dlm_controls.semantic.spec import Semantic
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.grammar import unquote
@@ -19,16 +19,12 @@ from dlm_core.control.lengths import Lengths
 from dlm_core.control.shown import Shown
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
-from dlm_core.errors import did_you_mean
+from dlm_core.errors import SpecError, UnsatisfiableError, UsageError
 from dlm_core.text import load_json
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
-
-_PRICE = re.compile(r"£?\s*(\d+)(?:\.\d+)?\s*(?:pounds)?")
-_BANDS = ((20, "less than £ 20"), (28, "£ 20 - 25"), (float("inf"), "more than £ 30"))
-"""A number in priceRange means the first band whose bound is above it."""
 
 
 class MR(ControlSpec):
@@ -44,7 +40,8 @@ class MR(ControlSpec):
     normalised: ClassVar[bool] = True
 
     facts: tuple[tuple[str, str], ...]
-    """Field and value, as the corpus spells them."""
+    """Field and value, as typed until it is bound to a model."""
+    _domain: Domain | None = PrivateAttr(default=None)
 
     if TYPE_CHECKING:
 
@@ -72,21 +69,10 @@ class MR(ControlSpec):
 
     @field_validator("facts")
     @classmethod
-    def _known(cls, facts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    def _some(cls, facts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         if not facts:
             raise SpecValueError("no facts", "for example name[The Mill], eatType[pub]")
-        found: dict[str, str] = {}
-        for name, value in facts:
-            field, canonical = _fact(name, value)
-            if field in found:
-                raise SpecValueError(
-                    f"field '{field}' stands twice: '{found[field]}' and '{canonical}'",
-                    "leave one out",
-                )
-            found[field] = canonical
-        if found.get("name") == found.get("near") is not None:
-            raise SpecValueError(f"'{found['name']}' is not near itself", "another name or near")
-        return tuple((field, found[field]) for field in tables.FIELDS if field in found)
+        return facts
 
     @classmethod
     def fields_from_body(cls, body: str) -> dict[str, Any]:
@@ -102,30 +88,83 @@ class MR(ControlSpec):
 
     @classmethod
     def complete(cls, body: str) -> list[str]:
-        """Fields that are not given yet, then the values of one."""
+        """Fields of E2E that are not given yet, then the values of one."""
+        return cls._offers(body, e2e())
+
+    @classmethod
+    def complete_in(cls, body: str, info: ModelInfo) -> list[str]:
+        """The same of the model's fields."""
+        return cls._offers(body, domain_of(info))
+
+    @classmethod
+    def _offers(cls, body: str, domain: Domain) -> list[str]:
         text = body.lstrip('"')
         done, comma, rest = text.rpartition(",")
         before = body[: len(body) - len(text)] + (f"{done}, " if comma else "")
         name, opened, _ = rest.strip().partition("[")
-        field = reader.canonical_field(name) if opened else None
+        field = domain.field(name) if opened else None
         if field is None:
-            given = {reader.canonical_field(slot.partition("[")[0]) for slot in done.split(",")}
-            return [f"{before}{field}[" for field in tables.FIELDS if field not in given]
-        return [f"{before}{name}[{value}]" for value in tables.VALUES[field]]
+            given = {domain.field(slot.partition("[")[0].strip()) for slot in done.split(",")}
+            return [f"{before}{field}[" for field in domain.fields if field not in given]
+        return [f"{before}{name}[{value}]" for value in domain.values(field)]
 
     def body(self) -> str:
-        """The representation in quotes, in the order of the corpus."""
-        return '"' + ", ".join(f"{field}[{value}]" for field, value in self.facts) + '"'
+        """The representation in quotes; JSON where a value would not read as the same."""
+        plain = '"' + ", ".join(f"{field}[{value}]" for field, value in self.facts) + '"'
+        try:
+            same = type(self)(**self.fields_from_body(plain)).facts == self.facts
+        except UsageError:
+            same = False
+        return plain if same else json.dumps(dict(self.facts), ensure_ascii=False)
 
-    @cached_property
+    def bind(self, info: ModelInfo) -> Self:
+        """The same, its facts in the spelling and order of the model's corpus.
+
+        Raises:
+            SpecError: one is not among them, or a field stands twice.
+            UnsatisfiableError: two of them cannot both be true.
+        """
+        return self._in(domain_of(info))
+
+    def _in(self, domain: Domain) -> Self:
+        found: dict[str, str] = {}
+        for name, value in self.facts:
+            spec = Semantic(field=name, value=value)
+            spec._domain = domain
+            fact = spec.fact
+            if fact.field in found:
+                raise SpecError(
+                    f"control 'mr': field '{fact.field}' stands twice: '{found[fact.field]}' and "
+                    f"'{fact.said}'",
+                    hint="leave one out",
+                )
+            found[fact.field] = fact.said
+        facts = tuple((field, found[field]) for field in domain.fields if field in found)
+        bound = self.model_copy(update={"facts": facts})
+        bound._domain = domain
+        for one, two in combinations(bound.specs, 2):
+            if (why := domain.clash(one.fact, two.fact)) is not None:
+                raise UnsatisfiableError(f"control 'mr': {why}", "another value, or leave one out")
+        return bound
+
+    @property
+    def domain(self) -> Domain:
+        """The facts its own are of: E2E's until it is bound to a model."""
+        return self._domain or e2e()
+
+    @property
     def specs(self) -> tuple[Semantic, ...]:
         """Its facts, one control each."""
-        return tuple(Semantic(field=field, value=value) for field, value in self.facts)
+        found = tuple(Semantic(field=field, value=value) for field, value in self.facts)
+        for spec in found:
+            spec._domain = self._domain
+        return found
 
     def check(self, info: ModelInfo) -> None:
         """The model must have words for each fact."""
         for spec in self.specs:
             spec.check(info)
+        self.bind(info)
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """At least the shortest phrase of each fact."""
@@ -133,12 +172,13 @@ class MR(ControlSpec):
 
     def excludes(self, other: ControlSpec, info: ModelInfo) -> str | None:
         """What excludes one of its facts, and facts of fields that it leaves out."""
-        others = other.specs if isinstance(other, MR) else (other,)
+        mine = self.bind(info)
+        others = other.bind(info).specs if isinstance(other, MR) else (other,)
         for one in others:
-            fields = [field for field, _ in self.facts]
-            if isinstance(one, Semantic) and one.mr_field not in fields:
-                return f"'{one.mr_field}' is not among the facts of 'mr', which asks for no other"
-            for spec in self.specs:
+            fields = [field for field, _ in mine.facts]
+            if isinstance(one, Semantic) and (asked := one.bind(info).mr_field) not in fields:
+                return f"'{asked}' is not among the facts of 'mr', which asks for no other"
+            for spec in mine.specs:
                 if (why := spec.excludes(one, info)) is not None:
                     return why
         if isinstance(other, MR) and len(other.facts) < len(self.facts):
@@ -147,33 +187,35 @@ class MR(ControlSpec):
 
     def shown(self, words: int) -> Shown:
         """A code a fact, and one for each field that it leaves out."""
-        from dlm_controls.semantic.shown import code, silent
-
-        given = [field for field, _ in self.facts]
-        silence = (silent(field) for field in tables.FIELDS if field not in given)
-        return Shown((*(code(s.mr_field, s.mr_value) for s in self.specs), *silence))
+        facts = [spec.fact for spec in self.specs]
+        given = [fact.field for fact in facts]
+        silence = (silent(field) for field in self.domain.fields if field not in given)
+        return Shown((*(self.domain.code(*fact[:2]) for fact in facts), *silence))
 
     def build(self, context: BuildContext) -> Control:
         """Steer with each fact in turn."""
         from dlm_controls.semantic.control import FactsControl
 
-        parts = tuple(spec.build(context) for spec in self.specs)
-        written = self.shown(1).names <= context.shown
-        asked = {spec.mr_field for spec in self.specs}
-        silent = [(field, None) for field in tables.FIELDS if field not in asked]
-        barred = barred_ids(silent, context.vocab)
-        return FactsControl(parts, self.faults if written else lambda words: 0, barred)
+        bound = self.bind(context.info)
+        parts = tuple(spec.build(context) for spec in bound.specs)
+        written = bound.shown(1).names <= context.shown
+        asked = [field for field, _ in bound.facts]
+        silence = [(field, None) for field in bound.domain.fields if field not in asked]
+        barred = bound.domain.barred(silence, context.vocab)
+        return FactsControl(parts, bound.faults if written else lambda words: 0, barred)
 
     def faults(self, words: Sequence[str]) -> int:
         """How many facts of a draft are missing, wrong, said twice or added."""
-        return sum(map(len, _found(words, self.specs).values()))
+        facts = [spec.fact for spec in self.specs]
+        return sum(map(len, self.domain.drafted(words, facts).values()))
 
     def verify(self, text: str) -> Verdict:
         """All facts in their fields, each once, nothing against them, and nothing else."""
+        bound = self._in(self.domain)
         words = text.split()
-        for spec in self.specs:
+        for spec in bound.specs:
             words = spec.known_words(words)
-        found = _found(words, self.specs)
+        found = bound.domain.judged(words, [spec.fact for spec in bound.specs])
         detail = "; ".join(f"{what}: {', '.join(facts)}" for what, facts in found.items() if facts)
         parts = {
             "said": not found["missing"],
@@ -188,37 +230,3 @@ class MR(ControlSpec):
     def text_faults(cls, words: Sequence[str]) -> dict[str, list[str]]:
         """As of its facts."""
         return Semantic.text_faults(words)
-
-
-def _found(tokens: Sequence[str], specs: Sequence[Semantic]) -> dict[str, list[str]]:
-    """What is not as it should be, by kind; of a text with stand-ins for unknown places."""
-    fields = [spec.mr_field for spec in specs]
-    judged = [(spec, oracle.judge(tokens, spec.mr_field, spec.mr_value)) for spec in specs]
-    missing = [f"{spec.mr_field}[{spec.said}]" for spec, j in judged if not j.right_field]
-    wrong = [j.detail for _, j in judged if not j.consistent and j.right_field]
-    said = dict.fromkeys((m.field, m.value) for m in reader.read_mentions(tokens))
-    wrong = wrong or oracle.contradictions(tokens)
-    added = [f"{f}[{v}]" for f, v in said if f not in fields]
-    return {
-        "missing": missing,
-        "wrong": wrong,
-        "said twice": oracle.repetitions(tokens),
-        "added": added,
-    }
-
-
-def _fact(name: str, value: str) -> tuple[str, str]:
-    """A field and its value as the corpus spells them."""
-    field = reader.canonical_field(name)
-    if field is None:
-        raise SpecValueError(f"unknown field '{name}'", did_you_mean(name, tables.FIELDS))
-    price = _PRICE.fullmatch(value.strip()) if field == "priceRange" else None
-    if price is not None:
-        return field, next(band for bound, band in _BANDS if int(price[1]) < bound)
-    canonical = reader.canonical_value(field, value)
-    if unknown(field, value):
-        return field, " ".join(value.split())
-    if canonical is None:
-        what = f"unknown {field} '{value}'" if value.strip() else f"field '{field}' has no value"
-        raise SpecValueError(what, did_you_mean(value, tables.VALUES[field]))
-    return field, canonical

@@ -1,21 +1,18 @@
-"""semantic:FIELD=VALUE: a fact of the E2E meaning representation, in the field it belongs to."""
+"""semantic:FIELD=VALUE: a fact that the model's corpus states, in the field it belongs to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import PrivateAttr, field_validator, model_validator
 
 from dlm_controls.pattern.automaton import TooManyStatesError
 from dlm_controls.pattern.language import WordAutomaton, warn
-from dlm_controls.semantic import oracle, reader, tables
 from dlm_controls.semantic.control import Phrase, SemanticControl, other_case
-from dlm_controls.semantic.others import barred_ids
-from dlm_controls.semantic.places import OPEN_FIELDS, as_known, stand_in, unknown
-from dlm_controls.semantic.wording import wordings
+from dlm_controls.semantic.domain import Domain, Fact
+from dlm_controls.semantic.known import domain_of, e2e
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.grammar import unquote
 from dlm_core.control.lengths import Lengths
@@ -33,11 +30,11 @@ if TYPE_CHECKING:
     from dlm_core.corpora import Example
 
 _MAX_PHRASES = 12
-_LEADS = (("near",), ("close", "to"), ("next", "to"))  # what makes a place a neighbour
+_MAX_READINGS = 40
 
 
 class Semantic(ControlSpec):
-    """A fact in its field: name, near, food, Type, price, rating, area or family friendly."""
+    """A fact in its field; the model's corpus says which there are, E2E's food=Japanese for one."""
 
     kind: ClassVar[str] = "semantic"
     positional: ClassVar[tuple[str, ...]] = ()
@@ -68,78 +65,99 @@ class Semantic(ControlSpec):
             raise SpecValueError("one fact each", facts)
         return data
 
-    @model_validator(mode="after")
-    def _known_field(self) -> Self:
-        field = reader.canonical_field(self.field)
-        if field is None:
-            raise SpecValueError(
-                f"unknown field '{self.field}'", did_you_mean(self.field, tables.FIELDS)
-            )
-        if not self.value.strip():
-            raise SpecValueError(
-                f"field '{self.field}' has no value",
-                f"for example {', '.join(tables.VALUES[field][:4])}",
-            )
-        if reader.canonical_value(field, self.value) is None and field not in OPEN_FIELDS:
-            raise SpecValueError(
-                f"unknown {self.field} '{self.value}'",
-                did_you_mean(self.value, tables.VALUES[field]),
-            )
-        return self
+    @field_validator("field", "value")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            raise SpecValueError("is empty", f"for example {cls.examples[0]}")
+        return value
+
+    _domain: Domain | None = PrivateAttr(default=None)
+    """Of the model it is bound to."""
 
     @classmethod
     def fields_from_body(cls, body: str) -> dict[str, Any]:
         """The text before `=` is the field, the rest the value."""
         field, separator, value = body.partition("=")
         if not separator:
-            raise SpecValueError("expected FIELD=VALUE", f"fields: {', '.join(tables.FIELDS)}")
-        first, comma, rest = value.partition(",")
-        if comma and reader.canonical_field(rest.partition("=")[0]) and "=" in rest:
-            facts = f"{cls.kind}:{field.strip()}={first.strip()}", f"{cls.kind}:{rest.strip()}"
-            raise SpecValueError("one fact each", f"write '{facts[0]}' and '{facts[1]}'")
+            raise SpecValueError("expected FIELD=VALUE", f"for example {cls.examples[0]}")
         return {"field": field.strip(), "value": unquote(value)}
 
     @classmethod
     def complete(cls, body: str) -> list[str]:
-        """Fields, then the values of one."""
+        """Fields of E2E, then the values of one."""
+        return cls._offers(body, e2e())
+
+    @classmethod
+    def complete_in(cls, body: str, info: ModelInfo) -> list[str]:
+        """The same of the model's fields."""
+        return cls._offers(body, domain_of(info))
+
+    @classmethod
+    def _offers(cls, body: str, domain: Domain) -> list[str]:
         name, separator, _ = body.partition("=")
-        field = reader.canonical_field(name) if separator else None
+        field = domain.field(name) if separator else None
         if field is None:
-            return [f"{field}=" for field in tables.FIELDS]
-        return [f"{name}={value}" for value in tables.VALUES[field]]
+            return [f"{field}=" for field in domain.fields]
+        return [f"{name}={value}" for value in domain.values(field)]
 
     def body(self) -> str:
-        """FIELD=VALUE."""
-        return f"{self.field}={self.value}"
+        """FIELD=VALUE; JSON where that would not read as the same."""
+        plain = f"{self.field}={self.value}"
+        same = self.fields_from_body(plain) == self.model_dump()
+        return plain if same and "@" not in self.value and plain[0] != "{" else super().body()
+
+    def bind(self, info: ModelInfo) -> Self:
+        """The same, knowing what facts the model has.
+
+        Raises:
+            SpecError: this one is not among them.
+        """
+        bound = self.model_copy()
+        bound._domain = domain_of(info)
+        _ = bound.fact
+        return bound
+
+    @property
+    def domain(self) -> Domain:
+        """The facts it is one of: E2E's until it is bound to a model."""
+        return self._domain or e2e()
+
+    @property
+    def fact(self) -> Fact:
+        """As the corpus spells it.
+
+        Raises:
+            SpecError: there is none of this field or value.
+        """
+        try:
+            return self.domain.fact(self.field, self.value)
+        except SpecValueError as error:
+            source = str(self)
+            known = self.domain.field(self.field) is not None
+            at = source.rfind(self.value if known else self.field)
+            place = (at, at + len(self.value if known else self.field)) if at >= 0 else None
+            message = f"control '{self.kind}': {error}"
+            raise SpecError(message, source=source, span=place, hint=error.hint) from error
 
     @property
     def mr_field(self) -> str:
-        """The field's name in the E2E meaning representations."""
-        field = reader.canonical_field(self.field)
-        assert field is not None
-        return field
+        """The field as the corpus spells it."""
+        return self.fact.field
 
     @property
     def mr_value(self) -> str:
-        """The value's spelling in the E2E meaning representations, or what stands in for it."""
-        value = reader.canonical_value(self.mr_field, self.value)
-        return value or stand_in(self.mr_field, self.said)
+        """The value as the corpus spells it, or what stands in for it."""
+        return self.fact.value
 
     @property
     def said(self) -> str:
-        """The value as a text has it: that of the corpus, or an unknown place as it was typed."""
-        value = reader.canonical_value(self.mr_field, self.value)
-        return value or " ".join(self.value.split())
-
-    @property
-    def _foreign(self) -> bool:
-        return unknown(self.mr_field, self.value)
+        """The value as a text has it: that of the corpus, or an unknown name as it was typed."""
+        return self.fact.said
 
     def known_words(self, words: Sequence[str]) -> list[str]:
-        """The words of a text with the stand-in for a place that the corpus never saw."""
-        if not self._foreign:
-            return list(words)
-        return as_known(self.mr_field, self.said, words)
+        """The words of a text with the stand-in for a name that the corpus never saw."""
+        return self.domain.as_known(self.fact, words)
 
     def phrases(self, info: ModelInfo) -> list[tuple[str, ...]]:
         """Phrases that say it; the value alone ("low") only where no longer one says the field too.
@@ -147,33 +165,36 @@ class Semantic(ControlSpec):
         All hold the value's own words (any paraphrase for the yes/no field), so that the paper's
         measure, which looks for these words, is met.
         """
-        known = [
-            (phrase, sure)
-            for phrase, sure in _sayings(self.mr_field, self.mr_value)
-            if all(word in info.vocab for word in phrase)
-        ]
-        chosen = [p for p, sure in known if sure] or [p for p, _ in known]
-        return chosen[:_MAX_PHRASES]
+        return [words for words, _ in self.bind(info)._phrases(info)]
+
+    def _phrases(self, info: ModelInfo) -> list[tuple[tuple[str, ...], tuple[int, int]]]:
+        """With the range that is the value."""
+        sayings = self.domain.sayings(self.mr_field, self.mr_value)
+        known = [one for one in sayings if all(word in info.vocab for word in one.words)]
+        chosen = [one for one in known if one.sure] or known
+        return [(one.words, one.value) for one in chosen[:_MAX_PHRASES]]
 
     def check(self, info: ModelInfo) -> None:
-        """The model must know the words of some phrase; a place it never saw is told."""
-        if self._foreign:
-            near = did_you_mean(self.value, tables.VALUES[self.mr_field])
+        """The model must know the fact and words that say it; a name it never saw is told."""
+        if domain_of(info).field(self.field) is None and "semantic" not in info.heads:
+            from dlm_core.heads import check_head
+
+            check_head(info, self.kind)  # which says how to train one
+        bound = self.bind(info)
+        fact, values = bound.fact, bound.domain.values(bound.fact.field)
+        if fact.foreign:
+            near = did_you_mean(self.value, values)
             warn(
                 f"control '{self.kind}', field '{self.field}': the model never saw "
-                f"'{self.said}'; it writes of another place, and your words stand in the text"
+                f"'{fact.said}'; it writes of another, and your words stand in the text"
                 + (f" ({near})" if near else "")
             )
-        if not self.phrases(info):
-            values = [
-                v
-                for v in tables.VALUES[self.mr_field]
-                if all(word in info.vocab for word in v.split())
-            ]
+        if not bound.phrases(info):
+            written = [v for v in values if all(word in info.vocab for word in v.split())]
             raise SpecError(
                 f"control 'semantic', field '{self.field}': this model has no words for the value",
                 source=self.value,
-                hint=did_you_mean(self.value, values),
+                hint=did_you_mean(self.value, written),
             )
 
     def lengths(self, info: ModelInfo) -> Lengths:
@@ -184,54 +205,49 @@ class Semantic(ControlSpec):
     @classmethod
     def together(cls, specs: Sequence[Self], info: ModelInfo) -> Lengths:
         """Facts share no words: at least the shortest phrase of each."""
-        facts = {(spec.mr_field, spec.mr_value): spec for spec in specs}
+        facts = {spec.bind(info).fact: spec for spec in specs}
         return Lengths(sum(spec.lengths(info).low for spec in facts.values()))
 
     def excludes(self, other: ControlSpec, info: ModelInfo) -> str | None:
         """Another value of the field, the same place as neighbour, or words without a phrase."""
+        bound = self.bind(info)
         if isinstance(other, Semantic):
-            mine, others = (self.mr_field, self.said), (other.mr_field, other.said)
-            if {mine[0], others[0]} == {"name", "near"} and mine[1] == others[1]:
-                return f"'{mine[1]}' is not near itself"
-            if mine[0] == others[0] and oracle.exclude(mine[0], mine[1], others[1]):
-                return f"'{mine[1]}' and '{others[1]}' are not both its {mine[0]}"
+            return bound.domain.clash(bound.fact, other.bind(info).fact)
         if isinstance(other, WordAutomaton):
             try:
-                if all((said & other.automaton).empty for said in self._wordings(info)):
-                    return f"no words are left that say '{self.mr_value}'"
+                if all((said & other.automaton).empty for said in bound._wordings(info)):
+                    return f"no words are left that say '{bound.mr_value}'"
             except TooManyStatesError:
                 return None
         return None
 
     def implied_by(self, other: ControlSpec, info: ModelInfo) -> str | None:
         """The same fact however it is spelt, or words that hold the value's own."""
+        bound = self.bind(info)
         if isinstance(other, Semantic):
-            same = (self.mr_field, self.said) == (other.mr_field, other.said)
+            same = bound.fact == other.bind(info).fact
             return "one is the contrary of the other" if same else None
-        # what says "yes" of a yes/no field can stand behind a "not"
-        if isinstance(other, WordAutomaton) and self.mr_field != "familyFriendly":
+        if isinstance(other, WordAutomaton) and bound.domain.literal(bound.mr_field):
             try:
-                if any((other.automaton & ~said).empty for said in self._wordings(info)):
-                    return f"'{self.mr_value}' would occur"
+                if any((other.automaton & ~said).empty for said in bound._wordings(info)):
+                    return f"'{bound.mr_value}' would occur"
             except TooManyStatesError:
                 return None
         return None
 
     def _wordings(self, info: ModelInfo) -> Iterator[Automaton]:
-        return wordings(self.mr_field, self.mr_value, info.vocab)
+        return self.domain.wordings(self.mr_field, self.mr_value, info.vocab)
 
     def shown(self, words: int) -> Shown:
         """The fact's code."""
-        from dlm_controls.semantic.shown import code
-
-        return Shown((code(self.mr_field, self.mr_value),))
+        return Shown((self.domain.code(self.mr_field, self.mr_value),))
 
     @classmethod
-    def read_shown(cls, examples: Sequence[Example]) -> list[Shown | None]:
+    def read_shown(cls, examples: Sequence[Example], info: ModelInfo) -> list[Shown | None]:
         """The facts of each text, and the fields it says nothing of."""
-        from dlm_controls.semantic.shown import read
-
-        return [read(example) for example in examples]
+        domain = domain_of(info)
+        found = (domain.read(example) for example in examples)
+        return [None if codes is None else Shown(codes) for codes in found]
 
     @classmethod
     def draw_shown(cls, everything: Shown, words: Sequence[str], draws: Random) -> Shown:
@@ -245,74 +261,78 @@ class Semantic(ControlSpec):
         from dlm_controls.heads.tagger import load_tagger
 
         tagger = load_tagger(context, self.kind)
-        own = tuple(self.mr_value.split())
+        bound, vocab = self.bind(context.info), context.vocab
+        domain, fact = bound.domain, bound.fact
         phrases = [
-            Phrase(
-                tuple(context.vocab.id(w) for w in words),
-                # a yes/no paraphrase ("no kids") is the value from end to end
-                (self.mr_field != "familyFriendly" and _find(words, own)) or (0, len(words)),
-            )
-            for words in self.phrases(context.info)
+            Phrase(tuple(vocab.id(w) for w in words), value)
+            for words, value in bound._phrases(context.info)
         ]
+        readings = domain.readings(fact.field, fact.value, vocab)
+        others = {
+            Phrase(tuple(vocab.id(w) for w in one.words), one.value): None for one in readings
+        }
         return SemanticControl(
             tagger,
-            tagger.labels.index(self.mr_field),
+            tagger.labels.index(fact.field),
             tuple(phrases),
             f"semantic:{self.body()}",
             max(128, context.info.config.max_len),  # draws do not depend on the batch's width
-            tuple(other_case(phrases, context.vocab)),
-            tuple(
-                context.vocab.id(w)
-                for w in sorted(tables.NEGATORS)
-                if w in context.vocab
-                and (self.mr_field, self.mr_value) == ("familyFriendly", "yes")
+            (
+                *other_case(phrases, vocab),
+                *[p for p in others if p not in phrases][:_MAX_READINGS],
             ),
-            (self.mr_field, self.mr_value),
-            self.shown(1).names <= context.shown,
-            barred_ids([(self.mr_field, self.mr_value)], context.vocab),
-            (tuple(self.mr_value.split()), tuple(self.said.split())) if self._foreign else None,
+            tuple(vocab.id(w) for w in sorted(domain.deniers(*fact[:2])) if w in vocab),
+            lambda words: domain.faults(words, *fact[:2]),
+            bound.shown(1).names <= context.shown,
+            domain.barred([fact[:2]], vocab),
+            (tuple(fact.value.split()), tuple(fact.said.split())) if fact.foreign else None,
         )
 
     def verify(self, text: str) -> Verdict:
-        """The value's words occur (the paper's measure), say this field, and nothing denies it."""
-        found = oracle.judge(self.known_words(text.split()), self.mr_field, self.mr_value)
-        parts = {
-            "value": found.value,
-            "right_field": found.right_field,
-            "consistent": found.consistent,
-        }
-        return Verdict(all(parts.values()), found.detail, parts=parts)
+        """The text says the value, as this field; of E2E in the value's own words."""
+        return self.domain.verdict(self.known_words(text.split()), *self.fact[:2])
 
     def verify_not(self, text: str) -> Verdict:
-        """Neither do the value's words occur, nor does the text say it in others."""
-        words = text.split()
-        value = oracle.has_value(words, self.mr_field, self.mr_value)
-        right = oracle.right_field(words, self.mr_field, self.mr_value)
-        said = "occurs" if value else "is said in other words" if right else "does not occur"
-        parts = {"value": not value, "right_field": not right}
-        return Verdict(not (value or right), f"'{self.mr_value}' {said}", parts=parts)
+        """The text does not say the value."""
+        return self.domain.verdict_not(text.split(), *self.fact[:2])
 
     @classmethod
     def text_faults(cls, words: Sequence[str]) -> dict[str, list[str]]:
-        """Facts that exclude each other, and facts said twice."""
+        """E2E's facts that exclude each other, or are said twice."""
+        from dlm_controls.semantic.e2e import oracle
+
         return {
             "contradictions": oracle.contradictions(words),
             "repetitions": oracle.repetitions(words),
         }
 
     @classmethod
+    def check_training(
+        cls, examples: Sequence[Example], rules: str | None = None, **options: Any
+    ) -> None:
+        """The texts must say the values of some field, as far as some of them show."""
+        if rules is None:
+            from dlm_controls.semantic.train import check_fields
+
+            check_fields(examples)
+
+    @classmethod
     def draw_target(cls, example: Example, draws: Random, name: str) -> Semantic | None:
-        """A fact of its meaning representation; without one, a fact that the reader finds."""
-        facts = [(f, v) for f, v in example.fields.items() if reader.canonical_field(f)]
-        found = reader.read_mentions(example.text.split()) if not facts else ()
-        facts += [(mention.field, mention.value) for mention in found]
+        """One of its fields; without any, a fact that E2E's rules read."""
+        from dlm_controls.semantic.e2e.reader import read_mentions
+
+        facts = [(f, v) for f, v in example.fields.items() if v.strip()]
+        if not example.fields:
+            facts = [(m.field, m.value) for m in read_mentions(example.text.split())]
         if not facts:
             return None
         field, value = draws.choice(facts)
-        try:
-            return cls(field=field, value=value)
-        except SpecError:  # a value that nothing is known of
-            return None
+        return cls(field=field, value=value)
+
+    @classmethod
+    def knows(cls, info: ModelInfo) -> list[str]:
+        """Fields, values, sample phrases, and how well the judge reads them."""
+        return list(domain_of(info).lines())
 
     @classmethod
     def train(
@@ -321,38 +341,24 @@ class Semantic(ControlSpec):
         examples: Sequence[Example],
         out: Path,
         on_step: Callable[[int, int, float], None] | None = None,
+        rules: str | None = None,
         **options: Any,
     ) -> dict[str, float]:
-        """Train the tagger of fields on what the MR reader finds in the corpus.
+        """Learn what facts the corpus has and how texts say them, and train the tagger of fields.
+
+        Args:
+            model: whose words and noise the tagger learns.
+            examples: texts with `fields`.
+            out: folder of the head: tagger, inventory and judge.
+            on_step: called with step, steps and loss.
+            rules: `e2e` reads the texts by E2E's rules instead, and learns no inventory.
+            options: steps, seed, ... of `dlm_controls.heads.tagger.train_tagger`.
 
         Raises:
-            UsageError: it finds facts in too few texts.
+            UsageError: no field can be learnt, or facts are found in too few texts.
         """
-        from dlm_controls.semantic.train import train_fields
+        from dlm_controls.semantic.train import train_by_rules, train_learned
 
-        return train_fields(model, examples, out, on_step=on_step, **options)
-
-
-@lru_cache(maxsize=512)
-def _sayings(field: str, value: str) -> tuple[tuple[tuple[str, ...], bool], ...]:
-    """Phrases that hold a value's own words, and whether each says the field by itself."""
-    own = tuple(value.split())
-    said = list(reader.realisations(field, value))
-    if field == "near":
-        said += [(*lead, *phrase) for lead in _LEADS for phrase in said]
-    found = []
-    for phrase in said:
-        if field != "familyFriendly" and _find(phrase, own) is None:
-            continue
-        mentions = reader.read_mentions(phrase)
-        found.append((phrase, any((m.field, m.value) == (field, value) for m in mentions)))
-    return tuple(found)
-
-
-def _find(phrase: Sequence[str], own: Sequence[str]) -> tuple[int, int] | None:
-    """Where the value's own words stand in a phrase, whatever the case; None if they do not."""
-    folded = [w.casefold() for w in own]
-    for i in range(len(phrase) - len(own) + 1):
-        if [w.casefold() for w in phrase[i : i + len(own)]] == folded:
-            return i, i + len(own)
-    return None
+        if rules is not None:
+            return train_by_rules(rules, model, examples, out, on_step=on_step, **options)
+        return train_learned(model, examples, out, on_step=on_step, **options)

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from dlm_controls.pattern.automaton import Automaton
 from dlm_controls.pattern.notation import Choice, Node, Wildcard, Word
-from dlm_controls.semantic.reader import realisations, words_of
-from dlm_controls.semantic.tables import VENUES
-
-if TYPE_CHECKING:
-    from dlm_core.vocab import Vocab
-
-
-def wordings(field: str, value: str, vocab: Vocab) -> Iterator[Automaton]:
-    """For each way to say it the texts that do, in all spellings that the vocabulary has.
-
-    Of a yes/no field these are its paraphrases, since its values are no words of the text; what
-    says "yes" can say "no" behind a "not".
-    """
-    phrases = [value]
-    if field == "familyFriendly":
-        said = ("yes",) if value == "yes" else ("no", "yes")
-        phrases = [" ".join(p) for v in said for p in realisations(field, v)]
-        phrases += [f"family {venue}" for venue in sorted(VENUES)]
-    for words in dict.fromkeys(map(words_of, phrases)):
-        if (found := containing(words, tuple(vocab.plain_words))) is not None:
-            yield found
+from dlm_controls.semantic.words import comparable
 
 
 @lru_cache(maxsize=512)
-def containing(phrase: tuple[str, ...], vocab: tuple[str, ...]) -> Automaton | None:
-    """Every text in which these comparable words stand side by side; None if there can be none."""
-    spelt = _spellings(vocab)
+def containing(
+    phrase: tuple[str, ...],
+    vocab: tuple[str, ...],
+    words_of: Callable[[str], tuple[str, ...]] = comparable,
+) -> Automaton | None:
+    """Every text in which these comparable words stand side by side; None if there can be none.
+
+    Args:
+        phrase: the words.
+        vocab: the tokens of texts.
+        words_of: gives the comparable words of a token.
+    """
+    spelt = _spellings(vocab, words_of)
     marks: tuple[Node, ...] = ()  # hyphens and the like, which do not count between words
     if () in spelt:
         mark = Choice(tuple((Word(m),) for m in spelt[()]))
@@ -61,7 +50,9 @@ def _partitions(words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], ...]]
 
 
 @lru_cache(maxsize=8)
-def _spellings(vocab: tuple[str, ...]) -> dict[tuple[str, ...], list[str]]:
+def _spellings(
+    vocab: tuple[str, ...], words_of: Callable[[str], tuple[str, ...]]
+) -> dict[tuple[str, ...], list[str]]:
     """Comparable words -> the tokens that have them."""
     found: dict[tuple[str, ...], list[str]] = {}
     for word in vocab:

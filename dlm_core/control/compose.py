@@ -127,7 +127,7 @@ class ControlSpec(Spec):
     def train(
         cls, model: Model, examples: Sequence[Example], out: Path, **options: Any
     ) -> dict[str, float]:
-        """Train this control's head on a corpus and write it into `out`; returns its figures."""
+        """Train its head on a corpus (`training.heads.train_head`) into `out`; returns figures."""
         raise NotImplementedError
 
     # -- composition --------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from dlm_core.bundle import ModelInfo
     from dlm_core.corpora.example import Example
 
 WRITER = "writer"
@@ -58,8 +59,8 @@ class LearnsShown(Protocol):
     """A kind of control that says which codes the texts of a corpus meet."""
 
     @classmethod
-    def read_shown(cls, examples: Sequence[Example]) -> Sequence[Shown | None]:
-        """For each text all that could be shown of it; None bars it from training."""
+    def read_shown(cls, examples: Sequence[Example], info: ModelInfo) -> Sequence[Shown | None]:
+        """For each text all that could be shown of it to this model; None bars it."""
         ...
 
     @classmethod

@@ -15,7 +15,11 @@ from dlm_core.errors import shorten
 from dlm_core.text import half_pair, normal_all
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import ValidationError
+
+    from dlm_core.bundle import ModelInfo
 
 
 class Spec(BaseModel, metaclass=SaysWhatIsWrong):
@@ -80,6 +84,16 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
         """
         given, comma, _ = body.rpartition(",")
         return [f"{given}{comma}{name}=" for name in cls.model_fields if f"{name}=" not in given]
+
+    @classmethod
+    def complete_in(cls, body: str, info: ModelInfo) -> list[str]:
+        """As `complete`, where the model is known; override where values are the model's."""
+        return cls.complete(body)
+
+    @classmethod
+    def knows(cls, info: ModelInfo) -> Sequence[str]:
+        """Lines for a person on what can be asked of this model, where that is the model's."""
+        return ()
 
     def body(self) -> str:
         """The canonical body; parsing it gives an equal spec."""

@@ -140,6 +140,7 @@ def story(sentences: Sequence[str], fields: dict[str, str]) -> Example:
 
 
 def _story(row: object) -> list[str] | None:
+    found: list[Any]
     if isinstance(row, dict):
         found = row["sentences"] if isinstance(row.get("sentences"), list) else [row.get("text")]
     else:

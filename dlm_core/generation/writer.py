@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dlm_core.bundle import Model, read_weights
+from dlm_core.bundle import Model, ModelInfo, read_weights
 from dlm_core.control.codes import collate_shown
 from dlm_core.control.compose import Controls
 from dlm_core.control.shown import WRITER, Shown, SupportsShown
@@ -17,7 +17,6 @@ from dlm_core.diffusion.model import DiffusionLM
 from dlm_core.diffusion.surroundings import loading
 from dlm_core.errors import MissingError
 from dlm_core.heads import belongs, check_digest, fill, read_config, state_of
-from dlm_core.vocab import Vocab
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +26,14 @@ class Writer:
     Attributes:
         net: with the words, their vectors and the noise of the model.
         ids: of the codes it knows.
-        vocab: the model's words.
+        info: of the model, whose words they are.
         fewest: codes of the whole text it takes; shown fewer, the denoiser does better.
         usual: nats a word; a text of more is torn (`WriterTrainer.usual_nats`).
     """
 
     net: DiffusionLM
     ids: dict[str, int]
-    vocab: Vocab
+    info: ModelInfo
     fewest: int = 1
     usual: float = math.inf
 
@@ -42,7 +41,7 @@ class Writer:
         self, rows: Sequence[tuple[Sequence[Shown], Sequence[int]]], width: int, offset: int
     ) -> ShownIds:
         """As `collate_shown`."""
-        shown = collate_shown(rows, self.ids, self.vocab, width, offset)
+        shown = collate_shown(rows, self.ids, self.info.vocab, width, offset)
         return shown.to(self.net.rounding_bias.device)
 
 
@@ -78,7 +77,7 @@ def _load(model: Model) -> Writer:
     usual = config.get("usual", math.inf)
     if not isinstance(usual, float):
         raise MissingError(f"{folder / 'config.json'} is broken: 'usual' is no number")
-    return Writer(net, {name: k for k, name in enumerate(names, 1)}, vocab, fewest, usual)
+    return Writer(net, {name: k for k, name in enumerate(names, 1)}, model.info, fewest, usual)
 
 
 def writer_of(model: Model, controls: Controls) -> Writer | None:
@@ -96,7 +95,9 @@ def shown_by(controls: Controls, words: int, writer: Writer) -> list[Shown]:
     found = []
     for term in controls:
         if isinstance(term.spec, SupportsShown) and not term.negated and term.weight > 0:
-            found.append(term.spec.shown(words))
+            spec = term.spec.bind(writer.info)
+            assert isinstance(spec, SupportsShown)
+            found.append(spec.shown(words))
     return [shown for shown in found if not writer.ids.keys().isdisjoint(shown.names)]
 
 

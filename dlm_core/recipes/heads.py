@@ -19,7 +19,7 @@ from dlm_core.recipes.places import beside
 
 _NOT_OPTIONS = ("model", "examples", "out", "on_step", "options")
 _OF_ALL = ("kind", "corpus", "encoding", "steps", "seed")
-_STRINGS = ("kind", "corpus", "encoding", "parser", "trees")
+_STRINGS = ("kind", "corpus", "encoding", "parser", "trees", "rules")
 _NUMBERS = ("steps", "seed")
 
 

@@ -84,7 +84,7 @@ def read_shown(
 ) -> list[ShownText]:
     """The texts that fit the model and that no kind bars, read by every kind."""
     config, vocab = model.info.config, model.vocab
-    read = {name: kind.read_shown(examples) for name, kind in kinds.items()}
+    read = {name: kind.read_shown(examples, model.info) for name, kind in kinds.items()}
     texts = []
     for k, example in enumerate(examples):
         entries = vocab.encode(example.text)
@@ -172,9 +172,9 @@ class WriterTrainer(Trainer):
         self.base, self.kinds, self.bundle = base, kinds, bundle
         self.beside = valid[:: max(1, len(valid) // config.eval_examples)]
         self.batches = LengthBatches(train, config.batch_tokens, config.seed)
-        self.start_from(base)
+        self._begin_as(base)
 
-    def start_from(self, model: Model) -> None:
+    def _begin_as(self, model: Model) -> None:
         """Begin as the denoiser of `model`."""
         denoiser = self.model.denoiser
         assert isinstance(denoiser, ShownDenoiser)

@@ -70,7 +70,11 @@ def test_an_unwritable_out_is_told_before_the_corpus_is_read(run_cli, tmp_path):
 def test_the_head_of_a_control_goes_into_the_model(run_cli, tmp_path, corpus, tiny_model):
     model = shutil.copytree(tiny_model.info.path, tmp_path / "model")
     train = ("train", "control", "semantic", "--corpus", corpus, "--device", "cpu", "--steps", 2)
-    run = run_cli(*train, "-m", model, "--seed", 3)
+    run = run_cli(*train, "-m", model)
+    assert run.code == 2 and "none of 28 texts have fields" in run.err
+    run = run_cli(*train, "--rules", "e2f", "-m", model)
+    assert run.code == 2 and "did you mean 'e2e'?" in run.err
+    run = run_cli(*train, "--rules", "e2e", "-m", model, "--seed", 3)
     assert run.code == 0 and not run.out, run.err
     assert "lexicon: " in run.err and "wrote " in run.err
     head = json.loads((model / "controls/semantic/config.json").read_text())

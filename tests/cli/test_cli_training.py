@@ -145,7 +145,7 @@ def test_a_head_that_is_there_needs_force_and_one_elsewhere_is_named(
 ):
     model = shutil.copytree(tiny_model.info.path, tmp_path / "my model")
     train = ("train", "control", "semantic", "-m", model, "--corpus", f"text:{corpus}")
-    train += ("--steps", 1, "--device", "cpu")
+    train += ("--rules", "e2e", "--steps", 1, "--device", "cpu")
     check = ("controls", "check", "-m", model, "semantic:food=Japanese")
     run = run_cli(*check)
     assert run.code == 3 and f"--model '{model}'" in run.err
@@ -182,6 +182,7 @@ def test_a_head_learns_nothing_from_texts_without_facts(run_cli, tmp_path, tiny_
     path.write_text("The is a near in .\n" * 40)
     out = tmp_path / "head"
     train = ("train", "control", "semantic", "-m", tiny_model.info.path, "--out", out)
+    train += ("--rules", "e2e")
     run = run_cli(*train, "--corpus", f"text:{path}", "--device", "cpu")
     assert run.code == 2 and "none of 40 texts state a fact" in run.err and not out.exists()
 

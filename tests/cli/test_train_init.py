@@ -11,9 +11,8 @@ import pytest
 
 from dlm_cli.train.plan.sizes import NETS, choose_sizes
 from dlm_cli.train.plan.texts import choose
-from dlm_core.config import TrainConfig
 from dlm_core.corpora import Example
-from dlm_core.evaluation.teacher_training import TeacherConfig
+from dlm_core.recipes.recipe import read_recipe
 
 WORDS = ["the", "pub", "is", "cheap", "and", "near", "a", "river", "not", "far"]
 
@@ -115,11 +114,11 @@ def test_the_recipe_is_valid_and_the_check_is_told(run_cli, tmp_path: Path, monk
         "data", "text", "lm", "teacher", "writer", "controls", "evaluate", "card",
     }  # fmt: skip
     assert recipe["data"] == {"corpus": "jsonl:../own.jsonl#text=body"}
-    settings = TrainConfig.read({**recipe["lm"], "text": recipe["text"]}, "recipe")
-    assert settings.model.max_len == 16
-    assert settings.max_steps >= 20
-    assert TeacherConfig.read(recipe["teacher"], "teacher").positions == 18
-    TrainConfig.read(recipe["writer"], "writer")
+    read = read_recipe(tmp_path / out)
+    assert read.lm.model.max_len == 16
+    assert read.lm.max_steps >= 20
+    assert read.teacher is not None
+    assert read.teacher.positions == 18
     assert recipe["controls"]["label"]["kind"] == "classify"
     assert recipe["controls"]["semantic"]["steps"] >= 20
     assert "id" not in recipe["controls"]

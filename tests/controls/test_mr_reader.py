@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dlm_controls.semantic.oracle import contradictions, has_value, repetitions, right_field
-from dlm_controls.semantic.reader import (
+from dlm_controls.semantic.e2e.oracle import contradictions, has_value, repetitions, right_field
+from dlm_controls.semantic.e2e.reader import (
     Mention,
     canonical_field,
     canonical_value,
     read_mentions,
     realisations,
 )
-from dlm_controls.semantic.tables import FIELDS, VALUES
+from dlm_controls.semantic.e2e.tables import FIELDS, VALUES
 from dlm_core.corpora import read_corpus
 
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 import dlm_core as dlm
 from dlm_controls import MR, Semantic
-from dlm_controls.semantic import tables
-from dlm_controls.semantic.places import as_known, replace, stand_in
+from dlm_controls.semantic.domain import Fact
+from dlm_controls.semantic.e2e import tables
+from dlm_controls.semantic.known import e2e
+from dlm_controls.semantic.places import replace
 from dlm_core.bundle import Model, ModelInfo
 from dlm_core.control.compose import as_controls
 from dlm_core.errors import UnsatisfiableError
@@ -28,10 +30,10 @@ def test_runs_are_replaced_as_strings_are(words: list[str], old: list[str]) -> N
 def test_a_stand_in_is_a_known_place_of_as_many_words() -> None:
     for field in ("name", "near"):
         for value in ("Noma", "Dragon's Nest", "Chez Panisse Two"):
-            place = stand_in(field, value)
-            assert place in tables.VALUES[field] and place == stand_in(field, value)
+            place = e2e().stand_in(field, value)
+            assert place in tables.VALUES[field] and place == e2e().stand_in(field, value)
             assert len(place.split()) == len(value.split())
-    assert stand_in("name", "A B") != stand_in("near", "A B")
+    assert e2e().stand_in("name", "A B") != e2e().stand_in("near", "A B")
 
 
 def test_a_text_is_judged_by_the_words_that_were_typed() -> None:
@@ -66,6 +68,6 @@ def test_the_typed_words_stand_in_the_text() -> None:
 
 
 def test_as_known_turns_the_stand_in_into_another() -> None:
-    place = stand_in("near", "Noma")
-    words = as_known("near", "Noma", f"Noma {place} end".split())
+    place = e2e().stand_in("near", "Noma")
+    words = e2e().as_known(Fact("near", place, "Noma"), f"Noma {place} end".split())
     assert words[: len(place.split())] == place.split() and words.count(place) == 1

@@ -119,9 +119,9 @@ def test_seven_facts_and_a_pattern_are_compared_in_no_time(info: ModelInfo) -> N
     assert time.perf_counter() - started < 5
 
 
-def test_two_facts_in_one_spec_are_told_apart() -> None:
+def test_two_facts_in_one_spec_are_told_apart(info: ModelInfo) -> None:
     with pytest.raises(SpecError, match="one fact each") as caught:
-        parse_spec("semantic:food=Japanese,area=riverside", KINDS)
+        controls("semantic:food=Japanese,area=riverside").check(info)
     hint = "write 'semantic:food=Japanese' and 'semantic:area=riverside'"
     assert caught.value.exit_code == 2 and caught.value.hint == hint
 

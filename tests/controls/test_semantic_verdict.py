@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dlm_controls import Semantic
-from dlm_controls.semantic.oracle import exclude, judge
-from dlm_controls.semantic.reader import canonical_value
-from dlm_controls.semantic.tables import FIELDS
+from dlm_controls.semantic.e2e.oracle import exclude, judge
+from dlm_controls.semantic.e2e.reader import canonical_value
+from dlm_controls.semantic.e2e.tables import FIELDS
 from dlm_core.corpora import read_corpus
 
 PARTS = ("value", "right_field", "consistent")

@@ -157,8 +157,9 @@ def test_a_device_that_is_not_there(tiny_model: Model) -> None:
 @pytest.mark.parametrize(
     ("make", "message", "hint"),
     [
-        (lambda: Semantic(food="Klingon"), "control 'semantic': unknown food 'Klingon'", "known: "),
-        (lambda: Semantic(foo="x"), "control 'semantic': unknown field 'foo'", "did you mean"),
+        (lambda: Semantic(food="Klingon").fact, "control 'semantic': unknown food 'Kling", "known"),
+        (lambda: Semantic(foo="x").fact, "control 'semantic': unknown field 'foo'", "did you mean"),
+        (lambda: Semantic(food=" "), "control 'semantic', field 'value': is empty", "for example"),
         (
             lambda: Semantic(food="Italian", area="riverside"),
             "control 'semantic': one fact each",

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 import dlm_core
-from dlm_core.bundle import Model, ModelInfo, embedded_names, locate, mix, save_bundle
+from dlm_core.bundle import Model, ModelInfo, embedded_names, locate, save_bundle
 from dlm_core.errors import DLMError, MissingError, UsageError
+from dlm_core.mixing import mix
 
 
 def test_a_saved_model_loads_with_the_same_predictions(tiny_model: Model, tmp_path: Path) -> None:

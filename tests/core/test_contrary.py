@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dlm_controls import Length, Semantic
-from dlm_controls.semantic.oracle import right_field
-from dlm_core.bundle import Model
+from dlm_controls.semantic.e2e.oracle import right_field
+from dlm_core.bundle import Model, ModelInfo
 from dlm_core.config import GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import Controls, Term
 from dlm_core.control.parse import parse_spec
@@ -148,7 +148,7 @@ def test_errors_point_into_the_negated_spec() -> None:
     ):
         parse_spec("not semantics:f=1", KINDS)
     with pytest.raises(SpecError, match="unknown food 'Japanes'") as caught:
-        parse_spec("not semantic:food=Japanes", KINDS)
+        parse_spec("not semantic:food=Japanes", KINDS).check(ModelInfo.read("e2e"))
     assert caught.value.hint == "did you mean 'Japanese'?"
 
 

@@ -35,7 +35,8 @@ def test_json_and_python_give_the_same_spec():
 
 def test_the_place_of_an_error_is_shown_in_the_normal_form():
     with pytest.raises(dlm.SpecError) as caught:
-        dlm.parse_spec(f"semantic:food={NFD} Klingon", load_plugins().controls)
+        term = dlm.parse_spec(f"semantic:food={NFD} Klingon", load_plugins().controls)
+        term.spec.check(ModelInfo.read("e2e"))
     source = f"semantic:food={NFC} Klingon"
     assert caught.value.source == source
     assert caught.value.span is not None and caught.value.span[1] <= len(source)

@@ -12,8 +12,9 @@ import torch
 
 import dlm_core as dlm
 from dlm_controls import Keyword, Length
-from dlm_core.bundle import Model, mix
+from dlm_core.bundle import Model
 from dlm_core.diffusion.surroundings import loading, usual_torch
+from dlm_core.mixing import mix
 
 PLUGINS = dlm.load_plugins(chosen=())
 SPECS = ("semantic:food=Japanese", 'pos:"PROPN ..."', "span:0,1,NP", "not keyword:cheap")

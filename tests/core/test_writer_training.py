@@ -47,7 +47,7 @@ class Holds(ControlSpec):
         return Shown((Code("holds", (self.word,)),))
 
     @classmethod
-    def read_shown(cls, examples: Sequence[Example]) -> list[Shown | None]:
+    def read_shown(cls, examples: Sequence[Example], info: object) -> list[Shown | None]:
         return [
             Shown(tuple(Code("holds", (w,)) for w in e.text.split()))
             if "Burger" not in e.text

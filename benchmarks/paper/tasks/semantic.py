@@ -9,7 +9,7 @@ from benchmarks.baselines.base import Whole
 from benchmarks.baselines.lab import Lab
 from benchmarks.paper.tasks.base import LOOKED_AT, Scores, Target, Task, each, fact, released
 from dlm_controls import Semantic
-from dlm_controls.semantic.reader import read_mentions
+from dlm_controls.semantic.e2e.reader import read_mentions
 from dlm_core.control.compose import ControlSpec, as_controls
 from dlm_core.errors import UsageError
 

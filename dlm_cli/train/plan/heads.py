@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dlm_core.corpora import Example
     from dlm_core.data_check import DataReport
+    from dlm_core.plugins.registry import Plugins
 
 PARSED = 15
 """Texts a second that a parser reads on a core or two."""
+_ENGLISH = ("pos", "tree")
+_TREES = "for a larger budget, or with parses that are there: [controls.tree] trees = FILE"
 
 
-def choose_heads(report: DataReport, texts: int, seconds: float) -> dict[str, str]:
-    """Why each built-in control with a head is not trained; empty where it is.
+def choose_heads(
+    report: DataReport, examples: Sequence[Example], seconds: float, plugins: Plugins
+) -> dict[str, str]:
+    """Why each control with one head is not trained, as it tells itself; empty where it is.
 
     Args:
-        report: of the corpus, with its fields.
-        texts: to be parsed for `tree`.
+        report: of the corpus.
+        examples: its texts as the model sees them.
         seconds: there are for parsing.
+        plugins: the controls.
     """
-    others = any("of no use here" in line for line in report.advice)
-    english = "the texts are in another script" if others else ""
-    fields = [f for f in report.fields if f.name != "label" and f.kind in ("few values", "open")]
-    parsing = texts / PARSED
-    slow = f"parsing {texts:,} texts takes about {parsing / 60:.0f} min; {_TREES}"
-    return {
-        "semantic": "" if fields else "no field with few values, or of names that the texts say",
-        "pos": english or ("" if _has_tagger() else 'needs spaCy: pip install "dlm[pos]"'),
-        "tree": english or _no_parser() or (slow if parsing > seconds else ""),
-    }
+    from dlm_core.control.learning import trainable
+    from dlm_core.errors import DLMError
+    from dlm_core.recipes.heads import Head
 
-
-_TREES = "for a larger budget, or with parses that are there: [controls.tree] trees = FILE"
+    found = {}
+    for kind, cls in sorted(plugins.controls.items()):
+        if not trainable(cls) or cls.named_heads:
+            continue
+        found[kind] = ""
+        if kind in _ENGLISH and any("of no use here" in line for line in report.advice):
+            found[kind] = "the texts are in another script"
+        elif kind == "tree" and len(examples) > PARSED * seconds:
+            minutes = len(examples) / PARSED / 60
+            found[kind] = f"parsing {len(examples):,} texts takes about {minutes:.0f} min; {_TREES}"
+        else:
+            try:
+                Head(kind, cls, plugins.origin("control", kind)).check(examples)
+            except DLMError as error:
+                found[kind] = error.message.replace("\n", " ")
+    return found
 
 
 def labels(report: DataReport) -> Sequence[str]:
@@ -44,24 +55,3 @@ def labels(report: DataReport) -> Sequence[str]:
         if field.name == "label" and field.kind == "few values":
             return [value for value, _ in field.common]
     return ()
-
-
-def _has_tagger() -> bool:
-    from dlm_controls.pos.oracle import tagger_version
-
-    return bool(tagger_version())
-
-
-def _no_parser() -> str:
-    from dlm_controls.tree.oracle import DEFAULT, parser_name
-
-    name = parser_name()
-    if find_spec("benepar") is None:
-        return 'needs benepar: pip install "dlm[tree]"'
-    if name != DEFAULT:
-        there = Path(name).expanduser().exists()
-        return "" if there else f"DLM_PARSER is {name}, which is not there"
-    from nltk.data import path as places
-
-    found = any(os.path.exists(os.path.join(place, "models", DEFAULT)) for place in places)
-    return "" if found else "needs a benepar parser: DLM_PARSER=PATH"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from dlm_controls.semantic import oracle, tables
+from dlm_controls.semantic.e2e import oracle, tables
 from dlm_core.vocab import Vocab
 
 _SMALL = frozenset(("the", "a", "of", "by", "out", "yes", "no", "food", "£", "-"))

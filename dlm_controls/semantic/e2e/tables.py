@@ -15,6 +15,8 @@ def _set(words: str) -> frozenset[str]:
 FIELDS: tuple[str, ...] = (
     "name", "eatType", "food", "priceRange", "customer rating", "area", "familyFriendly", "near",
 )  # fmt: skip
+OPEN_FIELDS = ("name", "near")
+"""Fields whose values are names, of which there are always more."""
 # Spellings of field names, without case, spaces, hyphens and underscores.
 ALIASES: dict[str, str] = {
     **{field.lower().replace(" ", ""): field for field in FIELDS},
@@ -213,6 +215,8 @@ NEAR_PAIRS: dict[str, frozenset[str]] = {
                     "neighborhood area reach distance side"),
     "with": _set("close"),
 }  # fmt: skip
+# A number in priceRange means the first band whose bound is above it.
+BANDS = ((20, "less than £ 20"), (28, "£ 20 - 25"), (float("inf"), "more than £ 30"))
 ARTICLES = _set("the a an both local popular famous well known restaurant pub hotel")
 AREAS = _set("area vicinity neighborhood neighbourhood")
 # `by` after one of these is no place: `stop by X`, `food served by X`.

@@ -14,18 +14,18 @@ What the facts are worth (said in the right field, denied, contradicted) is judg
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from itertools import product
 
-from dlm_controls.semantic.tables import (
+from dlm_controls.semantic.e2e.tables import (
     AFTER,
     ALIASES,
     AREAS,
     ARTICLES,
     AWAY,
+    BANDS,
     BEFORE,
     BOTH,
     DEGREES,
@@ -46,9 +46,9 @@ from dlm_controls.semantic.tables import (
     VENUES,
     VERBS,
 )
+from dlm_controls.semantic.words import comparable, cut
 
-_DROPPED = frozenset("-\u2013\u2014'\u2018\u2019\"\u201c\u201d`()*")
-_PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[^\w\s]|_")
+_PRICE = re.compile(r"£?\s*(\d+)(?:\.\d+)?\s*(?:pounds)?")
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,9 @@ class Mention:
     end: int
 
 
-@lru_cache(maxsize=65536)
-def _pieces(token: str) -> tuple[str, ...]:
-    """The comparable words of a token: without case and accents, hyphens and quotes dropped."""
-    plain = unicodedata.normalize("NFKD", token.casefold())
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
-    return tuple(p for p in _PIECE.findall(plain) if p not in _DROPPED)
-
-
 def words_of(text: str) -> tuple[str, ...]:
     """The comparable words of a text."""
-    return tuple(SPELT.get(p, p) for token in text.split() for p in _pieces(token))
+    return tuple(SPELT.get(p, p) for p in comparable(text))
 
 
 def _expand(template: str) -> Iterator[str]:
@@ -306,11 +298,8 @@ def read(tokens: Sequence[str]) -> Reading:
     A place that is in neither list of VALUES is read where the context calls for one: capitalised
     words after a word of nearness, after `called` or `named`, or as the subject of a sentence.
     """
-    words, owners = [], []
-    for i, token in enumerate(tokens):
-        for piece in _pieces(token):
-            words.append(SPELT.get(piece, piece))
-            owners.append(i)
+    found_words, owners = cut(tokens)
+    words = [SPELT.get(word, word) for word in found_words]
     found, denied = _find(words)
     _set_roles(words, found)
     found += list(_strangers(tokens, words, owners, found))
@@ -344,6 +333,12 @@ def canonical_value(field: str, value: str) -> str | None:
     entries = dict(_lexicon().get(words[0], ()))
     kind, found = entries.get(words, ("", ""))
     return found if kind == ("place" if known in ("name", "near") else known) else None
+
+
+def band(field: str, value: str) -> str | None:
+    """The priceRange that a number is in (`£15`, `29 pounds`); None if it is none."""
+    price = _PRICE.fullmatch(value.strip()) if field == "priceRange" else None
+    return None if price is None else next(band for top, band in BANDS if int(price[1]) < top)
 
 
 def _paraphrases(field: str, value: str) -> Iterator[str]:

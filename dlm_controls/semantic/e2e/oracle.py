@@ -18,8 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
-from dlm_controls.semantic.places import OPEN_FIELDS
-from dlm_controls.semantic.reader import (
+from dlm_controls.semantic.e2e.reader import (
     Mention,
     Reading,
     canonical_field,
@@ -29,7 +28,7 @@ from dlm_controls.semantic.reader import (
     read_mentions,
     words_of,
 )
-from dlm_controls.semantic.tables import (
+from dlm_controls.semantic.e2e.tables import (
     ARTICLES,
     AUXILIARIES,
     BESIDE,
@@ -42,6 +41,7 @@ from dlm_controls.semantic.tables import (
     NAMING,
     NEAR_WORDS,
     NEGATORS,
+    OPEN_FIELDS,
     SAME,
     SPARED,
     STOPS,
