@@ -22,11 +22,13 @@ class Table(ABC):
         name: on the command line and in file names.
         title: above the table.
         note: below it: what a reader must know to read it.
+        everyday: for a model of everyday English, given with its corpus.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     note: ClassVar[str] = ""
+    everyday: ClassVar[bool] = False
 
     @abstractmethod
     def make(self, bench: Bench) -> Data:

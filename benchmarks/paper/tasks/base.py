@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from benchmarks.baselines.base import Ask
 from benchmarks.baselines.lab import Lab
 from dlm_controls import Semantic
 from dlm_core.control.compose import Controls
@@ -19,11 +20,25 @@ Scores = dict[str, list[list[float]]]
 
 
 class Target(NamedTuple):
-    """What is asked, the text that it was taken from, and its place in the whole list."""
+    """What is asked, and what it was taken from.
+
+    Attributes:
+        reference: the text that it was taken from.
+        place: in the whole list.
+        others: further texts that would do.
+        alone: a gap that is a sentence, and judged without its sides.
+    """
 
     controls: Controls
     reference: str
     place: int = 0
+    others: tuple[str, ...] = ()
+    alone: bool = False
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Every text that would do."""
+        return (self.reference, *self.others)
 
 
 class Task(ABC):
@@ -46,6 +61,18 @@ class Task(ABC):
     @abstractmethod
     def judge(self, targets: Sequence[Target], groups: Sequence[Sequence[str]]) -> Scores:
         """Measures of the texts of each target, by the controls' own verdicts."""
+
+    def asks(self, lab: Lab, target: Target, n: int, seed: int, sized: bool) -> list[Ask]:
+        """The requests whose texts, in order, are the n of a target.
+
+        Args:
+            lab: data and what is trained.
+            target: one of `targets`.
+            n: how many texts.
+            seed: of the first.
+            sized: the system is told how many words a gap has.
+        """
+        return [Ask(target.controls, n, seed)]
 
     def targets(self, lab: Lab, limit: int) -> list[Target]:
         """`limit` of them, evenly spaced: the released lists are sorted by kind."""
