@@ -19,7 +19,7 @@ from benchmarks.baselines.words import MOST_WORDS, WordLM, draw, texts_of
 from dlm_core.control.compose import Controls
 
 BEAMS = 4
-KINDS = frozenset({"semantic", "pos", "tree", "span", "length"})
+KINDS = frozenset({"semantic", "pos", "tree", "span", "length", "keyword"})
 
 
 def told(lab: Lab, controls: Controls) -> tuple[Tuned, list[int]]:

@@ -30,7 +30,7 @@ from benchmarks.paper.page import rewrite
 from benchmarks.paper.tables import tables
 from benchmarks.paper.tables.base import against_best
 from benchmarks.paper.tables.control import ControlTable
-from benchmarks.paper.tables.table5 import Table5
+from benchmarks.paper.tables.sentences import Table5
 from benchmarks.paper.tasks import conditions, tasks
 from benchmarks.paper.tasks.base import Scores, Target, Task, each
 from benchmarks.paper.tasks.infill import middle

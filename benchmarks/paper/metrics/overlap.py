@@ -1,6 +1,7 @@
 """How near an infilled gap is to what should stand there: ROUGE, CIDEr, BERTScore (Table 5).
 
-Only where every target is a gap. BERTScore wants an encoder: the folder that DLM_ENCODER names.
+Only where every target is a gap or a sentence. BERTScore wants an encoder: the folder that
+DLM_ENCODER names.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from benchmarks.paper.intervals import separate
 from benchmarks.paper.tasks.base import Target
 from benchmarks.paper.tasks.infill import middle
 from dlm_controls import Infill
+from dlm_core.control.compose import ControlSpec
 from dlm_core.evaluation import references
 from dlm_core.evaluation.figures import Figure, Units
 from dlm_core.evaluation.references import References
@@ -25,17 +27,23 @@ Measure = Callable[[Sequence[str], References, Units], tuple[Figure, str]]
 
 
 def pairs(targets: Sequence[Target], groups: Sequence[Sequence[str]]) -> Pairs | None:
-    """(gap, words that would do) of each text; None where a target is no gap."""
-    specs = [t.controls.terms[0].spec for t in targets]
-    if not all(isinstance(spec, Infill) for spec in specs):
+    """(what was written, what would do) of each text; None where a target is no gap or sentence."""
+    if not all(target.alone or isinstance(_spec(target), Infill) for target in targets):
         return None
     return [
-        [
-            (middle(spec, text), [middle(spec, whole) for whole in target.references])  # type: ignore[arg-type]
-            for text in group
-        ]
-        for spec, target, group in zip(specs, targets, groups, strict=True)
+        [(_own(target, text), [_own(target, x) for x in target.references]) for text in group]
+        for target, group in zip(targets, groups, strict=True)
     ]
+
+
+def _spec(target: Target) -> ControlSpec:
+    return target.controls.terms[0].spec
+
+
+def _own(target: Target, text: str) -> str:
+    """The gap of a text, or the text."""
+    spec = _spec(target)
+    return middle(spec, text) if isinstance(spec, Infill) else text
 
 
 def rouge(

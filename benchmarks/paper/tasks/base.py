@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ class Target(NamedTuple):
         reference: the text that it was taken from.
         place: in the whole list.
         others: further texts that would do.
-        alone: a gap that is a sentence, and judged without its sides.
+        alone: a sentence that is judged by itself: of a gap, without its sides.
     """
 
     controls: Controls
@@ -91,6 +92,19 @@ def released(lab: Lab, name: str) -> list[Any]:
     path = lab.shared / "data" / "control_targets" / f"{name}.jsonl"
     try:
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror}", "set DLM_SHARED") from error
+
+
+def packed(lab: Lab, place: str) -> str:
+    """What data/PLACE, packed by gzip, says.
+
+    Raises:
+        MissingError: the file is not there.
+    """
+    path = lab.shared / "data" / place
+    try:
+        return gzip.decompress(path.read_bytes()).decode("utf-8")
     except OSError as error:
         raise MissingError(f"cannot read {path}: {error.strerror}", "set DLM_SHARED") from error
 

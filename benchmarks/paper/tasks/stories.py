@@ -11,7 +11,6 @@ text from the sentences between two others in the corpus.
 
 from __future__ import annotations
 
-import gzip
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -22,12 +21,11 @@ from typing import Any, ClassVar
 
 from benchmarks.baselines.base import Ask
 from benchmarks.baselines.lab import Lab
-from benchmarks.paper.tasks.base import Scores, Target, Task
+from benchmarks.paper.tasks.base import Scores, Target, Task, packed
 from benchmarks.paper.tasks.infill import InfillTask
 from benchmarks.sentences import sentences
 from dlm_controls import Infill
 from dlm_core.control.compose import as_controls
-from dlm_core.errors import MissingError
 from dlm_core.natural import tokenise
 
 ROOM = 8
@@ -105,20 +103,6 @@ class Missing(Task):
         return InfillTask().judge(targets, groups)
 
 
-def _read(lab: Lab, *place: str) -> str:
-    """What a packed file of the data says.
-
-    Raises:
-        MissingError: it is not there.
-    """
-    path = lab.shared.joinpath("data", *place)
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            return file.read()
-    except OSError as error:
-        raise MissingError(f"cannot read {path}: {error.strerror}", "set DLM_SHARED") from error
-
-
 class Anlg(Missing):
     """See the module docstring."""
 
@@ -126,7 +110,7 @@ class Anlg(Missing):
 
     def gaps(self, lab: Lab) -> Iterator[tuple[str, str, list[str]]]:
         """As `Missing`."""
-        rows: dict[str, dict[str, Any]] = json.loads(_read(lab, "anlg", "dev.json.gz"))
+        rows: dict[str, dict[str, Any]] = json.loads(packed(lab, "anlg/dev.json.gz"))
         for row in rows.values():
             left, right, *gold = map(words, [row["obs1"], row["obs2"], *row["gold_labels"]])
             yield left, right, gold
@@ -143,7 +127,7 @@ class Roc(Missing):
 
     def gaps(self, lab: Lab) -> Iterator[tuple[str, str, list[str]]]:
         """As `Missing`; on each side the sentences that a text of the corpus has."""
-        rows = map(json.loads, _read(lab, "roc", "valid.jsonl.gz").splitlines())
+        rows = map(json.loads, packed(lab, "roc/valid.jsonl.gz").splitlines())
         stories = (sentences(tokenise(row["text"])) for row in rows)
         side = neighbours(lab)
         for story in islice((story for story in stories if len(story) == 5), MOST):

@@ -1,4 +1,4 @@
-"""Missing sentences: what is asked of whom, what is trained for it, and what is counted."""
+"""Everyday English: what is asked of whom, what is trained for it, and what is counted."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ import pytest
 from sacrebleu import corpus_bleu
 
 from benchmarks.baselines.lab import Lab, Training
+from benchmarks.lemmas import _pipeline
 from benchmarks.paper.__main__ import main
 from benchmarks.paper.budget import Budget
 from benchmarks.paper.cells import Bench
 from benchmarks.paper.metrics import overlap
+from benchmarks.paper.metrics.coverage import coverage
 from benchmarks.paper.tables import tables
-from benchmarks.paper.tables.table5 import Anlg, Roc, least_risk
+from benchmarks.paper.tables.sentences import Anlg, CommonGen, Roc, least_risk
 from benchmarks.paper.tasks import conditions, tasks
 from benchmarks.paper.tasks.base import Target
 from benchmarks.paper.tasks.infill import cut_sentence, middle
 from benchmarks.sentences import sentences
-from dlm_controls import Infill
+from dlm_controls import Infill, Keyword
 from dlm_core.bundle import Model
 from dlm_core.control.compose import as_controls
 
@@ -165,4 +167,57 @@ def test_a_table_of_everyday_english_wants_a_corpus(
     argv = ["paper", "5-anlg", "--out", str(tmp_path), "--shared", str(tmp_path)]
     monkeypatch.setattr("sys.argv", argv)
     assert main() == 2 and "--corpus" in capsys.readouterr().err
-    assert {"5-anlg", "roc"} <= {name for name, table in tables().items() if table.everyday}
+    assert {"5-anlg", "roc", "commongen"} <= {
+        name for name, table in tables().items() if table.everyday
+    }
+
+
+@pytest.fixture
+def concepts(bench: Bench) -> Bench:
+    """Two sets of concepts, one of a word that the model lacks."""
+    folder = bench.lab.shared / "data" / "commongen"
+    folder.mkdir()
+    rows = ["near pub", "near pub", "near giraffe"]
+    written = ["The pub is near.", "Pubs are near.", "A giraffe is near."]
+    for side, lines in (("src_alpha", rows), ("tgt", written)):
+        path = folder / f"commongen.dev.{side}.txt.gz"
+        path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    return bench
+
+
+def test_a_set_of_concepts_has_every_sentence_of_it(concepts: Bench) -> None:
+    (target,) = tasks()["commongen"].targets(concepts.lab, 9)
+    assert target.controls.terms[0].spec == Keyword(["near", "pub"], exact=False)
+    assert target.references == ("The pub is near .", "Pubs are near .")
+
+
+def test_concepts_are_covered_by_any_form_of_them(bench: Bench) -> None:
+    if _pipeline() is None:
+        pytest.skip("spaCy's model is not installed")
+    target = Target(as_controls(Keyword(["dog", "run", "field"])), "", alone=True)
+    texts = ["The dogs ran .", "A dog runs in the field .", "Nothing ."]
+    (found,) = coverage(bench.lab, [target], [texts]) or [[]]
+    assert found == pytest.approx([2 / 3, 1, 0])
+    free = Target(as_controls(Infill(left="a")), "")
+    assert coverage(bench.lab, [free], [["a b"]]) is None
+
+
+def test_a_baseline_is_told_the_lemmas_of_a_text(bench: Bench) -> None:
+    condition = conditions()["keyword"]
+    texts = [
+        ["The", "dogs", "ran", "across", "a", "field", "with", "the", "children", "."],
+        ["Yes", "."],
+    ]
+    (spec,), none = condition.read(bench.lab, texts)
+    assert none == () and 3 <= len(spec.phrases) <= 5
+    if _pipeline() is not None:
+        assert set(spec.phrases) <= {"dog", "run", "field", "child"}
+    assert condition.codes(Keyword(["run", "dog"])) == ["keyword:", "word:dog", "word:run"]
+
+
+def test_every_row_of_commongen_is_made(concepts: Bench) -> None:
+    data = json.loads(json.dumps(CommonGen().make(concepts)))
+    assert data["rows"]["dlm"]["coverage"]["value"] == 1.0
+    assert data["rows"]["dlm, any form"]["coverage"]["value"] == 1.0
+    shown = CommonGen().markdown(data)
+    assert len({line.count("|") for line in shown.splitlines()}) == 1

@@ -1,7 +1,7 @@
-"""Table 5: infilling, one text a gap and the best of all by minimum Bayes risk (§5.2).
+"""Table 5: infilling, one text a target and the best of all by minimum Bayes risk (§5.2).
 
 On gaps of E2E for the embedded model, on the paper's aNLG and on ROCStories for one of everyday
-English.
+English; and the sentences of CommonGen, which are judged the same way.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from dlm_core.results import Result
 UNBOUNDED = ("cider", "lm")
 
 
-class Infilling(Table):
-    """Rows of systems, and of their best text by minimum Bayes risk.
+class Sentences(Table):
+    """Rows of systems, judged by what people wrote, and of their best texts by minimum risk.
 
     Attributes:
         systems: in the order of the table.
         chosen: those of which the best of several texts is shown, too.
-        tasks: what is infilled; what is added to the name of a row of each.
+        tasks: what is written; what is added to the name of a row of each.
         measures: beside BLEU-4.
         landmarks: what others report: BLEU-4 (None where they do not), then `measures`.
     """
@@ -39,7 +39,7 @@ class Infilling(Table):
     measures: ClassVar[dict[str, str]] = {
         "rouge_l": "ROUGE-L ↑", "cider": "CIDEr ↑", "bert_score": "BERTScore ↑", "lm": "lm ↓",
     }  # fmt: skip
-    landmarks: ClassVar[dict[str, tuple[float | None, ...]]] = {
+    landmarks: ClassVar[dict[str, tuple[float | str | None, ...]]] = {
         "paper: Left-only": (0.9, 16.3, 3.5, 38.5), "paper: DELOREAN": (1.6, 19.1, 7.9, 41.7),
         "paper: COLD": (1.8, 19.5, 10.7, 42.7), "paper: Diffusion": (7.1, 28.3, 30.7, 89.0),
         "paper: AR": (6.7, 27.0, 26.9, 89.0),
@@ -84,7 +84,7 @@ class Infilling(Table):
 
     def markdown(self, data: Data) -> str:
         """As `Table`."""
-        rows = [["", "gaps", "BLEU-4 ↑", *self.measures.values()]]
+        rows = [["", "targets", "BLEU-4 ↑", *self.measures.values()]]
         for name, row in data["rows"].items():
             figures = [
                 (plain if measure == "lm" else percent)(row.get(measure))
@@ -109,7 +109,7 @@ def least_risk(target: Target, group: Sequence[str]) -> str:
     return group[max(range(len(group)), key=scores.__getitem__)]
 
 
-class Table5(Infilling):
+class Table5(Sentences):
     """Gaps of E2E."""
 
     name, title = "5", "Table 5: infilling E2E gaps"
@@ -122,7 +122,7 @@ class Table5(Infilling):
     tasks: ClassVar[dict[str, str]] = {"infill": ""}
 
 
-class Anlg(Infilling):
+class Anlg(Sentences):
     """The paper's own data."""
 
     name, title = "5-anlg", "Table 5: infilling aNLG"
@@ -138,7 +138,7 @@ class Anlg(Infilling):
     tasks: ClassVar[dict[str, str]] = {"anlg": ""}
 
 
-class Roc(Infilling):
+class Roc(Sentences):
     """DiffuLLaMA's protocol."""
 
     name, title = "roc", "ROCStories: the third of five sentences"
@@ -153,7 +153,7 @@ class Roc(Infilling):
     measures: ClassVar[dict[str, str]] = {
         "rouge_1": "ROUGE-1 ↑", "rouge_2": "ROUGE-2 ↑", "rouge_l": "ROUGE-L ↑", "lm": "lm ↓",
     }  # fmt: skip
-    landmarks: ClassVar[dict[str, tuple[float | None, ...]]] = {
+    landmarks: ClassVar[dict[str, tuple[float | str | None, ...]]] = {
         "GPT-2 S, prefix only": (None, 7.8, 0.8, 7.4),
         "SEDD-S 170M": (None, 11.9, 0.7, 10.9),
         "DiffuGPT-S 127M": (None, 13.7, 1.4, 12.6),
@@ -164,4 +164,34 @@ class Roc(Infilling):
     }
 
 
-TABLES = (Table5(), Anlg(), Roc())
+class CommonGen(Sentences):
+    """Keywords to a sentence."""
+
+    name, title = "commongen", "CommonGen: a sentence of some concepts"
+    everyday = True
+    note = (
+        "Development set, the concept sets whose words the model knows, against every sentence of "
+        "each: BLEU-4 (sacrebleu), CIDEr-D times 100, and the share of the concepts that is a "
+        "lemma of a word (spaCy's, as the official script counts; of the words themselves without "
+        "spaCy). FT-sample and FT-search are trained on lemmas of nouns and verbs of the corpus. "
+        "dlm says the words as they are given, any form what the corpus has of each. The "
+        "landmarks are of the test set, their CIDEr that of the archived board times 10: people "
+        "and the best systems, which retrieve captions; those with ~ are quoted from memory and "
+        "not checked."
+    )
+    systems = ("FT-sample", "FT-search", "dlm, any form", OURS)
+    chosen = ("FT-sample", "dlm, any form", OURS)
+    tasks: ClassVar[dict[str, str]] = {"commongen": ""}
+    measures: ClassVar[dict[str, str]] = {
+        "cider": "CIDEr ↑", "coverage": "coverage ↑", "lm": "lm ↓",
+    }  # fmt: skip
+    landmarks: ClassVar[dict[str, tuple[float | str | None, ...]]] = {
+        "people": (46.49, 376.4),
+        "DKMR^2 (2022)": (44.33, 195.4),
+        "R^3-BART (2021)": (41.95, 177.1),
+        "GPT-2 large, NeuroLogic": ("~26", None, "~97"),
+        "copy nets from scratch (Lin et al. 2020)": ("~7", None, "~50-65"),
+    }
+
+
+TABLES = (Table5(), Anlg(), Roc(), CommonGen())
