@@ -1,4 +1,4 @@
-"""+Aug: what is sampled, what is left out, and what is written."""
+"""+Aug and joined corpora: what is sampled, what is left out, and what is written."""
 
 from __future__ import annotations
 
@@ -93,3 +93,15 @@ def test_a_model_that_is_not_there_is_named(augment: ModuleType, tmp_path: Path)
     argv = [f"text:{corpus}", "--lm", tmp_path / "none", "--out", tmp_path / "more.jsonl"]
     run = subprocess.run([sys.executable, SCRIPT, *argv], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 3 and "no language model" in run.stderr
+
+
+def test_joined_corpora_keep_texts_and_fields(tmp_path: Path) -> None:
+    plain, rows, out = tmp_path / "a.txt", tmp_path / "b.jsonl", tmp_path / "both.jsonl"
+    plain.write_text("one\ntwo\n")
+    rows.write_text('{"text": "three", "kind": "x"}\n')
+    argv = [f"text:{plain}", f"jsonl:{rows}", "--out", str(out)]
+    command = [sys.executable, str(ROOT / "examples" / "join.py"), *argv]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
+    written = [json.loads(line) for line in out.read_text().splitlines()]
+    expected = [{"text": "one"}, {"text": "two"}, {"text": "three", "kind": "x"}]
+    assert len(written) == 3 and all(row in written for row in expected)
