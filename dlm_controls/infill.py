@@ -93,9 +93,10 @@ class Infill(WordAutomaton):
         run = nodes[gaps[0]] is Wildcard.RUN
         one = len(gaps) == 1 if run else set(nodes[gaps[0] : gaps[-1] + 1]) == {Wildcard.ONE}
         if not one or [*map(len, words)] != [*map(len, sides)]:
-            return {"text": text}
+            return {**data, "text": text}
         left, right = map(" ".join, words)
-        return {"left": left, "right": right, "words": None if run else len(gaps)}
+        sized = {"words": None if run else len(gaps)}
+        return {**data, "text": "", "left": left, "right": right, **sized}
 
     @field_validator("left", "right")
     @classmethod

@@ -114,6 +114,7 @@ def test_every_text_has_its_words_and_something_between(
         ('infill:"... * ..."', "empty", '"... * ..."', "left="),
         ('infill:"The ... (Mill ... ."', "not closed", "(", "plain sign"),
         ('infill:text="a ...",left=b', "'left' exclude", None, "leave one"),
+        ('infill:{"text": "a ...", "lft": "b"}', "'lft': no such field", None, "'left'"),
         ("infill:The Mill", "expected field=value", "The Mill", "infill:left="),
     ],
 )
