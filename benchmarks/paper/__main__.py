@@ -20,6 +20,7 @@ import os
 import platform
 import sys
 from datetime import date
+from logging import getLogger
 from pathlib import Path
 
 import torch
@@ -127,4 +128,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    getLogger("dlm").setLevel("ERROR")  # it tells of each word of a context that a model lacks
     sys.exit(main())
