@@ -1,4 +1,8 @@
-"""infill:left=...,right=...: write what stands between two texts. Classifier-free."""
+"""infill:left=...,right=... or infill:"The ... went to ... .": write what is missing in a text.
+
+Classifier-free. One gap is held open between two fixed sides; several are the automaton of a
+pattern, which knows no places: exact over all of them.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,13 @@ from pydantic import Field, field_validator, model_validator
 
 from dlm_controls.pattern.automaton import Automaton
 from dlm_controls.pattern.language import WordAutomaton, warn
-from dlm_controls.pattern.notation import Node, Wildcard, Word
+from dlm_controls.pattern.notation import Node, Wildcard, Word, parse, words_of
 from dlm_controls.spelling import Spelling, ranks, split_text
+from dlm_core.control.grammar import split_body, unquote
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Verdict
+from dlm_core.errors import SpecError
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
@@ -30,26 +36,71 @@ if TYPE_CHECKING:
     from dlm_core.corpora import Example
 
 
+_GAP = re.compile(r"(?<!\S)(\*|\.\.\.|…)(?!\S)")
+
+
 class Infill(WordAutomaton):
-    """Words between a left and a right text; both come back word for word."""
+    """Words for the gaps of a text, or between a left and a right text, which come back."""
 
     kind: ClassVar[str] = "infill"
     normalised: ClassVar[bool] = False  # known words are held, not made likely
+    positional: ClassVar[tuple[str, ...]] = ("text",)
     examples: ClassVar[tuple[str, ...]] = (
         "infill:left=The Mill is,right=near Burger King .",
         "infill:left=The Mill,right=Burger King .,words=6",
+        'infill:"The ... is a * pub near ... ."',
     )
 
     left: str = ""
     right: str = ""
     words: int | None = Field(default=None, ge=1, le=100_000)
     """Words to write; drawn from the lengths the model knows if omitted."""
+    text: str = ""
+    """Of several gaps, as a pattern: `...` for one word or more, `*` for each of a known number."""
 
     if TYPE_CHECKING:
 
         def __init__(
-            self, *, left: str = "", right: str = "", words: int | None = None
+            self, text: str = "", *, left: str = "", right: str = "", words: int | None = None
         ) -> None: ...
+
+    @classmethod
+    def fields_from_body(cls, body: str) -> dict[str, Any]:
+        """A text with gaps, or named fields."""
+        names = tuple(cls.model_fields)
+        text = unquote(body)
+        if _GAP.search(text) and not re.match(rf"\s*({'|'.join(names)})=", body):
+            return {"text": text}
+        return split_body(body, names, ())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sides_of_one_gap(cls, data: Any) -> Any:
+        """A text with one gap is its left and right."""
+        if not isinstance(data, dict) or not isinstance(data.get("text"), str) or not data["text"]:
+            return data
+        text = " ".join(data["text"].split())
+        if given := [name for name in ("left", "right", "words") if data.get(name)]:
+            raise SpecValueError(
+                f"a text with gaps and '{given[0]}' exclude each other", "leave one of them out"
+            )
+        nodes = parse(text)
+        gaps = [k for k, node in enumerate(nodes) if isinstance(node, Wildcard)]
+        if not gaps:
+            end = len(text)
+            raise SpecError(
+                "no gap in it", source=text, span=(end, end),
+                hint="... stands for one word or more, * for one",
+            )  # fmt: skip
+        sides = nodes[: gaps[0]], nodes[gaps[-1] + 1 :]
+        words = [[node.text for node in side if isinstance(node, Word)] for side in sides]
+        run = nodes[gaps[0]] is Wildcard.RUN
+        one = len(gaps) == 1 if run else set(nodes[gaps[0] : gaps[-1] + 1]) == {Wildcard.ONE}
+        if not one or [*map(len, words)] != [*map(len, sides)]:
+            return {**data, "text": text}
+        left, right = map(" ".join, words)
+        sized = {"words": None if run else len(gaps)}
+        return {**data, "text": "", "left": left, "right": right, **sized}
 
     @field_validator("left", "right")
     @classmethod
@@ -58,12 +109,24 @@ class Infill(WordAutomaton):
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
-        if not self.left.split() and not self.right.split():
+        if not (self.left.split() or self.right.split() or any(words_of(self.nodes))):
             raise SpecValueError("both sides are empty", "give left=, right= or both")
         return self
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The text with several gaps, parsed; a `...` is a word at least."""
+        parsed = parse(self.text) if self.text else ()
+        return tuple(
+            node
+            for found in parsed
+            for node in ([Wildcard.ONE, found] if found is Wildcard.RUN else [found])
+        )
+
     def body(self) -> str:
-        """Named fields; texts in quotes, or JSON where a text has quotes of its own."""
+        """The text with gaps; else named fields in quotes, or JSON where a text has its own."""
+        if self.text:
+            return f'"{self.text}"'
         if '"' in self.left + self.right:
             return super().body()
         parts = [f'{n}="{getattr(self, n)}"' for n in ("left", "right")]
@@ -82,14 +145,16 @@ class Infill(WordAutomaton):
         return cls(left=" ".join(words[:start]), right=" ".join(words[start + gap :]), words=gap)
 
     def typed(self) -> Iterable[tuple[str, str, int]]:
-        """The words of both sides."""
+        """The words of the text, or of both sides."""
+        for word in words_of(self.nodes):
+            yield word.text, self.text, word.span[0]
         for side in (self.left, self.right):
             for match in re.finditer(r"\S+", side):
                 yield match[0], side, match.start()
 
     def field_of(self, source: str) -> str:
-        """Which side it is."""
-        return "left" if source == self.left else "right"
+        """Which side it is; the text is no field that one names."""
+        return "" if self.text else "left" if source == self.left else "right"
 
     def bind(self, info: ModelInfo) -> Self:
         """The same with both sides in the model's tokens."""
@@ -100,7 +165,13 @@ class Infill(WordAutomaton):
         return self.model_copy(update=sides)
 
     def check(self, info: ModelInfo) -> None:
-        """Words that the model lacks stand as they are typed; they are told."""
+        """Words that the model lacks stand as they are typed beside one gap; they are told.
+
+        Raises:
+            SpecError: there are several gaps, and the model lacks a word of the text.
+        """
+        if self.text:
+            return super().check(info)
         for word, source, _ in self.unknown_words(info):
             warn(
                 f"control 'infill', field '{self.field_of(source)}': {word.message}; it stands "
@@ -109,7 +180,9 @@ class Infill(WordAutomaton):
         _ = self.automaton
 
     def compile(self) -> Automaton:
-        """Both sides and what may stand between; for infills that meet a pattern."""
+        """Everything that may stand in the gaps; of one gap for infills that meet a pattern."""
+        if self.text:
+            return Automaton.compile(self.nodes)
         gap = [Wildcard.ONE] * (self.words or 1) + [Wildcard.RUN] * (self.words is None)
         left, right = (map(self._node, side.split()) for side in (self.left, self.right))
         return Automaton.compile((*left, *gap, *right))
@@ -118,7 +191,9 @@ class Infill(WordAutomaton):
         return Word(word)
 
     def lengths(self, info: ModelInfo) -> Lengths:
-        """Both sides and at least one word, or exactly `words`."""
+        """Both sides and at least one word, or exactly `words`; of a text what its gaps allow."""
+        if self.text:
+            return super().lengths(info)
         sides = self.bind(info)
         context = len(sides.left.split()) + len(sides.right.split())
         if self.words is None:
@@ -127,6 +202,8 @@ class Infill(WordAutomaton):
 
     def in_pieces(self, info: ModelInfo) -> ControlSpec:
         """The sides in the model's tokens, no others, and what may stand between."""
+        if self.text:
+            return self
         sides = self.bind(info)
         lacking = (w for w in f"{sides.left} {sides.right}".split() if not info.vocab.writes(w))
         return Spelled(
@@ -134,8 +211,8 @@ class Infill(WordAutomaton):
         )
 
     def build(self, context: BuildContext) -> Control:
-        """Hold the known words at every step."""
-        return self._held(context)
+        """Hold the known words at every step, or steer by the automaton of the text."""
+        return super().build(context) if self.text else self._held(context)
 
     def _held(self, context: BuildContext) -> _InfillControl:
         vocab, sides = context.vocab, self.bind(context.info)
@@ -144,7 +221,9 @@ class Infill(WordAutomaton):
         return _InfillControl(left, right, texts)
 
     def verify(self, text: str) -> Verdict:
-        """Both sides word for word, with something between."""
+        """The known words word for word, with something in each gap."""
+        if self.text:
+            return self.fits(text)
         words = normal(text).split()
         sides = self._in_words(ranks(words))
         left, right = sides.left.split(), sides.right.split()

@@ -27,11 +27,13 @@ class System(ABC):
     Attributes:
         kinds: the kinds of control it takes.
         composes: it takes several at once.
+        sized: it has no way to end a gap, and is told its number of words.
         slow: it takes minutes where others take seconds, so that a table asks it for less.
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset()
     composes: ClassVar[bool] = False
+    sized: ClassVar[bool] = False
     slow: ClassVar[bool] = False
 
     def prepare(self, asked: Sequence[Controls]) -> None:  # noqa: B027 - most have nothing to do

@@ -84,6 +84,7 @@ class Cold(System):
 
     lab: Lab
     kinds: ClassVar[frozenset[str]] = frozenset({"infill"})
+    sized: ClassVar[bool] = True
     slow: ClassVar[bool] = True
 
     @torch.no_grad()

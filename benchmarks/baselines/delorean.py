@@ -63,6 +63,7 @@ class Delorean(System):
 
     lab: Lab
     kinds: ClassVar[frozenset[str]] = frozenset({"infill"})
+    sized: ClassVar[bool] = True
     slow: ClassVar[bool] = True
 
     @torch.no_grad()

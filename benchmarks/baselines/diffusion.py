@@ -50,6 +50,7 @@ class Ours(System):
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     composes: ClassVar[bool] = True
+    sized: ClassVar[bool] = True
 
     def does(self, controls: Controls) -> bool:
         """Whatever dlm has a control for."""
@@ -70,6 +71,7 @@ class Release(System):
 
     lab: Lab
     composes: ClassVar[bool] = True
+    sized: ClassVar[bool] = True
     slow: ClassVar[bool] = True
 
     @property

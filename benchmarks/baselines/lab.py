@@ -7,7 +7,8 @@ the judging teacher: what steers never judges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,8 @@ from benchmarks.baselines.words import MOST_WORDS, WordLM
 from dlm_cli.train.teacher import run as train_teacher
 from dlm_core.bundle import Model
 from dlm_core.control.compose import ControlSpec
-from dlm_core.corpora import read_corpus
+from dlm_core.corpora import Example, prepare, read_corpus
+from dlm_core.data_check import hold_out
 from dlm_core.errors import UsageError, did_you_mean
 from dlm_core.evaluation.teacher import Teacher
 from dlm_core.evaluation.teacher_training import TeacherConfig
@@ -78,6 +80,8 @@ class Lab:
         model_name: the Diffusion-LM of our rows.
         teacher_path: the judge; trained if None.
         say: told what is being made.
+        corpus: READER:PATH of the texts that the Diffusion-LM was trained on; E2E if empty. A part
+            of it is held out.
     """
 
     shared: Path
@@ -87,6 +91,7 @@ class Lab:
     model_name: str = "e2e"
     teacher_path: Path | None = None
     say: Callable[[str], None] = lambda _: None
+    corpus: str = ""
     _made: dict[tuple[str, str], object] = field(default_factory=dict)
 
     @cached_property
@@ -95,13 +100,29 @@ class Lab:
         return Model.load(self.model_name)
 
     def texts(self, split: str) -> list[list[str]]:
-        """Words of E2E train or valid.
+        """Words of train or valid.
 
         Raises:
             MissingError: the corpus is not there.
         """
+        if self.corpus:
+            return list(self._given[split])
         path = self.shared / "data" / "e2e" / f"{split}.csv.gz"
         return [example.text.split() for example in read_corpus(f"e2e:{path}")]
+
+    @cached_property
+    def _given(self) -> dict[str, list[list[str]]]:
+        """The corpus, in words, split and prepared as for the Diffusion-LM."""
+        train, valid, _ = hold_out(read_corpus(self.corpus))
+        return {
+            split: [e.text.split() for e in prepare(part, self.model.info.text)]
+            for split, part in (("train", train), ("valid", valid))
+        }
+
+    def prepared(self, texts: Iterable[str]) -> list[Example]:
+        """Natural texts as those of the Diffusion-LM's corpus are, each whole."""
+        settings = self.model.info.text.model_copy(update={"tokenise": True, "sentences": None})
+        return prepare([Example(text) for text in texts], settings)
 
     @cached_property
     def base(self) -> WordLM:
@@ -129,10 +150,12 @@ class Lab:
         return Teacher.load(folder)
 
     def _folder(self, name: str, *settings: str) -> Path:
-        """Where a part lies that depends on these settings, and on the AR base's."""
+        """Where a part lies that depends on these settings, on the AR base's and the corpus."""
         names = ("base_steps", "layers", "width", *settings)
-        told = "-".join(str(getattr(self.training, setting)) for setting in names)
-        return self.work / f"{name}-{told}"
+        told = [str(getattr(self.training, setting)) for setting in names]
+        if self.corpus:
+            told.append(hashlib.sha256(self.corpus.encode()).hexdigest()[:8])
+        return self.work / "-".join([name, *told])
 
     def condition(self, kind: str) -> Condition:
         """How a kind of control is read and told.

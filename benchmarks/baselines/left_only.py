@@ -1,4 +1,7 @@
-"""Left-only (§6.4): the AR base goes on from the left text and never sees the right one."""
+"""Left-only (§6.4): the AR base goes on from the left text and never sees the right one.
+
+Where the number of words is open it writes one sentence.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,23 @@ from torch import Tensor
 
 from benchmarks.baselines.base import System, only
 from benchmarks.baselines.lab import Lab
-from benchmarks.baselines.soft import infill_of
-from benchmarks.baselines.words import draw
+from benchmarks.baselines.words import MOST_WORDS, draw
+from dlm_controls import Infill
 from dlm_core.control.compose import Controls
+from dlm_core.corpora.prepare import split_sentences
 
 
 @dataclass(frozen=True, eq=False)
 class LeftOnly(System):
-    """As many words as the gap has, END left out."""
+    """As many words as the gap has, or a sentence; END left out."""
 
     lab: Lab
     kinds: ClassVar[frozenset[str]] = frozenset({"infill"})
 
     def generate(self, controls: Controls, n: int, seed: int) -> list[str]:
         """As `System`."""
-        spec, base = infill_of(only(controls)), self.lab.base
+        spec, base = only(controls), self.lab.base
+        assert isinstance(spec, Infill)
         left = torch.tensor([base.vocab.encode(spec.left)])
         after = base.after([])
 
@@ -33,9 +38,12 @@ class LeftOnly(System):
             log_p[:, base.vocab.end] = -torch.inf
             return log_p
 
-        rows = draw(next_word, range(seed, seed + n), base.vocab.end, spec.words or 1)
-        sides = spec.left, spec.right
-        return [f"{sides[0]} {base.vocab.decode(row)} {sides[1]}".strip() for row in rows]
+        most = spec.words or MOST_WORDS - left.shape[1]
+        rows = draw(next_word, range(seed, seed + n), base.vocab.end, most)
+        gaps = [base.vocab.tokens(row) for row in rows]
+        if spec.words is None:
+            gaps = [next(split_sentences(gap), []) for gap in gaps]
+        return [" ".join([*spec.left.split(), *gap, *spec.right.split()]) for gap in gaps]
 
 
 SYSTEMS = {"left-only": LeftOnly}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.baselines import systems
-from benchmarks.baselines.base import Ask, System
+from benchmarks.baselines.base import System
 from benchmarks.baselines.lab import Lab
 from benchmarks.paper.budget import Budget
 from benchmarks.paper.metrics import metrics
@@ -128,6 +129,8 @@ class Bench:
             "targets": [t.name for t in targets], "model": self.lab.model.info.sha256[:8],
             "training": asdict(self.lab.training),
         }  # fmt: skip
+        if self.lab.corpus:
+            settings["corpus"] = self.lab.corpus
         path = self.out / "cells" / f"{task.name}.{_slug(name)}.json"
         if (kept := _read(path)) is not None and kept.settings == settings:
             if self._measure(kept, targets):  # a metric came since
@@ -135,8 +138,12 @@ class Bench:
             return kept
         system.prepare([t.controls for t in targets])
         began = time.perf_counter()
-        asks = [Ask(t.controls, count, self.seed + APART * t.place) for t in targets]
-        groups = system.generate_all(asks)
+        asks = [
+            task.asks(self.lab, t, count, self.seed + APART * t.place, system.sized)
+            for t in targets
+        ]
+        made = iter(system.generate_all(list(chain.from_iterable(asks))))
+        groups = [[text for _ in of_one for text in next(made)] for of_one in asks]
         seconds = time.perf_counter() - began
         scores = task.judge(targets, groups)
         cell = Cell(name, task.name, settings["targets"], groups, scores, seconds, settings)

@@ -12,7 +12,9 @@ from dlm_controls.pattern.automaton import Automaton, TooManyStatesError
 from dlm_controls.spelling import UnknownWord, ranks, unknown
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
+from dlm_core.control.verdict import Verdict
 from dlm_core.errors import SpecError, UnsatisfiableError, UsageError, shorten
+from dlm_core.text import normal
 
 if TYPE_CHECKING:
     from dlm_core.bundle import ModelInfo
@@ -107,6 +109,16 @@ class WordAutomaton(ControlSpec):
         found = automaton.lengths(limit)
         endless = found and found == set(range(min(found), limit + 1))
         return Lengths(min(found)) if endless else Lengths.of(found)
+
+    def fits(self, text: str) -> Verdict:
+        """Is the whole text accepted? If not, which word is the first that cannot be?"""
+        words = normal(text).split()
+        if self.automaton.accepts(words):
+            return Verdict(True, "fits")
+        at = self.automaton.stuck_at(words)
+        if at is None:
+            return Verdict(False, "ends too early")
+        return Verdict(False, f"word {at + 1}, '{words[at]}', does not fit")
 
     def merge(self, other: ControlSpec) -> ControlSpec | None:
         """Both at once, if the other is an automaton, too."""

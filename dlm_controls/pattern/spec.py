@@ -17,7 +17,6 @@ from dlm_controls.pattern.language import WordAutomaton
 from dlm_controls.pattern.notation import Node, parse, words_of
 from dlm_core.control.grammar import unquote
 from dlm_core.control.verdict import Verdict
-from dlm_core.text import normal
 
 
 class Pattern(WordAutomaton):
@@ -67,10 +66,4 @@ class Pattern(WordAutomaton):
 
     def verify(self, text: str) -> Verdict:
         """Does the whole text fit? If not, which word is the first that cannot?"""
-        words = normal(text).split()
-        if self.automaton.accepts(words):
-            return Verdict(True, "fits")
-        at = self.automaton.stuck_at(words)
-        if at is None:
-            return Verdict(False, "ends too early")
-        return Verdict(False, f"word {at + 1}, '{words[at]}', does not fit")
+        return self.fits(text)

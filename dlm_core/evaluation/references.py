@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -72,15 +72,25 @@ def bleu_of_counts(sums: Array) -> Array:
         return np.where(none, 0.0, 100 * np.exp(brevity + log_precision))
 
 
-def rouge_l(texts: Sequence[str], references: References, units: Units) -> tuple[Figure, str]:
-    """ROUGE-L, F1 of the best reference, 0 to 100, without stemming; a mean over texts."""
-    named = installed("rouge_score", "rouge-score", "ROUGE-L")
+RougeKind = Literal["1", "2", "L"]
+
+
+def rouge(
+    kind: RougeKind, texts: Sequence[str], references: References, units: Units
+) -> tuple[Figure, str]:
+    """ROUGE, F1 of the best reference, 0 to 100, without stemming; a mean over texts."""
+    named = installed("rouge_score", "rouge-score", f"ROUGE-{kind}")
     from rouge_score.rouge_scorer import RougeScorer
 
-    scorer = RougeScorer(["rougeL"])
+    scorer, name = RougeScorer([f"rouge{kind}"]), f"rouge-{kind.lower()}"
     pairs = zip(texts, references, strict=True)
-    scores = [100 * scorer.score_multi(list(r), t)["rougeL"].fmeasure for t, r in pairs]
-    return units.figure("rouge-l", "points", scores), f"rouge-l:{named} f1 best-ref no-stem"
+    scores = [100 * scorer.score_multi(list(r), t)[f"rouge{kind}"].fmeasure for t, r in pairs]
+    return units.figure(name, "points", scores), f"{name}:{named} f1 best-ref no-stem"
+
+
+def rouge_l(texts: Sequence[str], references: References, units: Units) -> tuple[Figure, str]:
+    """ROUGE-L, as `rouge`."""
+    return rouge("L", texts, references, units)
 
 
 def cider(texts: Sequence[str], references: References, units: Units) -> tuple[Figure, str]:

@@ -1,6 +1,7 @@
-"""How near an infilled gap is to the words that were cut out: ROUGE-L, CIDEr, BERTScore (Table 5).
+"""How near an infilled gap is to what should stand there: ROUGE, CIDEr, BERTScore (Table 5).
 
-Only where every target is a gap. BERTScore wants an encoder: the folder that DLM_ENCODER names.
+Only where every target is a gap or a sentence. BERTScore wants an encoder: the folder that
+DLM_ENCODER names.
 """
 
 from __future__ import annotations
@@ -15,50 +16,66 @@ from benchmarks.paper.intervals import separate
 from benchmarks.paper.tasks.base import Target
 from benchmarks.paper.tasks.infill import middle
 from dlm_controls import Infill
+from dlm_core.control.compose import ControlSpec
 from dlm_core.evaluation import references
 from dlm_core.evaluation.figures import Figure, Units
 from dlm_core.evaluation.references import References
 
-Pairs = list[list[tuple[str, str]]]
-"""(what was written, what it should be) of each text of each target."""
+Pairs = list[list[tuple[str, list[str]]]]
+"""(what was written, what would do) of each text of each target."""
 Measure = Callable[[Sequence[str], References, Units], tuple[Figure, str]]
 
 
 def pairs(targets: Sequence[Target], groups: Sequence[Sequence[str]]) -> Pairs | None:
-    """(gap, words that were cut out) of each text; None where a target is no gap."""
-    specs = [t.controls.terms[0].spec if t.controls else None for t in targets]
-    if not all(isinstance(spec, Infill) for spec in specs):
+    """(what was written, what would do) of each text; None where a target is no gap or sentence."""
+    if not all(target.alone or isinstance(_spec(target), Infill) for target in targets):
         return None
     return [
-        [(middle(spec, text), middle(spec, target.reference)) for text in group]  # type: ignore[arg-type]
-        for spec, target, group in zip(specs, targets, groups, strict=True)
+        [(_own(target, text), [_own(target, x) for x in target.references]) for text in group]
+        for target, group in zip(targets, groups, strict=True)
     ]
 
 
-def rouge_l(
-    lab: Lab, targets: Sequence[Target], groups: Sequence[Sequence[str]]
+def _spec(target: Target) -> ControlSpec | None:
+    return target.controls.terms[0].spec if target.controls else None
+
+
+def _own(target: Target, text: str) -> str:
+    """The gap of a text, or the text."""
+    spec = _spec(target)
+    return middle(spec, text) if isinstance(spec, Infill) else text
+
+
+def rouge(
+    kind: references.RougeKind,
+    lab: Lab,
+    targets: Sequence[Target],
+    groups: Sequence[Sequence[str]],
 ) -> list[list[float]] | None:
-    """F1 of the longest common subsequence, 0 to 1."""
-    scores = _scores(references.rouge_l, pairs(targets, groups))
+    """F1 of common words, pairs, or the longest common subsequence, 0 to 1."""
+    scores = _scores(partial(references.rouge, kind), pairs(targets, groups))
     return None if scores is None else [[x / 100 for x in group] for group in scores]
 
 
 def cider(
     lab: Lab, targets: Sequence[Target], groups: Sequence[Sequence[str]]
 ) -> list[list[float]] | None:
-    """CIDEr-D, 0 to 10; what is rare is so among the words that were cut out."""
+    """CIDEr-D, 0 to 10; what is rare is so among the words that would do."""
     return _scores(references.cider, pairs(targets, groups))
 
 
 def bert_score(
     lab: Lab, targets: Sequence[Target], groups: Sequence[Sequence[str]]
 ) -> list[list[float]] | None:
-    """F1 of BERTScore of the whole texts, which alone say what a gap means."""
-    encoder = os.environ.get("DLM_ENCODER")
-    if encoder is None or pairs(targets, groups) is None:
+    """F1 of BERTScore: of a sentence, else of the whole text, which alone says what a gap means."""
+    encoder, found = os.environ.get("DLM_ENCODER"), pairs(targets, groups)
+    if encoder is None or found is None:
         return None
-    whole = [[(x, t.reference) for x in group] for t, group in zip(targets, groups, strict=True)]
-    return _scores(partial(references.bertscore, encoder=Path(encoder), layer=None), whole)
+    read = [
+        gaps if target.alone else [(text, list(target.references)) for text in group]
+        for target, group, gaps in zip(targets, groups, found, strict=True)
+    ]
+    return _scores(partial(references.bertscore, encoder=Path(encoder), layer=None), read)
 
 
 def _scores(measure: Measure, found: Pairs | None) -> list[list[float]] | None:
@@ -66,10 +83,13 @@ def _scores(measure: Measure, found: Pairs | None) -> list[list[float]] | None:
     if found is None:
         return None
     flat = [pair for group in found for pair in group]
-    figure, _ = measure([x for x, _ in flat], [[y] for _, y in flat], separate(len(flat)))
+    figure, _ = measure([x for x, _ in flat], [y for _, y in flat], separate(len(flat)))
     assert figure.rows is not None
     scores = iter(figure.rows[:, 0].tolist())
     return [[next(scores) for _ in group] for group in found]
 
 
-METRICS = {"rouge_l": rouge_l, "cider": cider, "bert_score": bert_score}
+METRICS = {
+    "rouge_1": partial(rouge, "1"), "rouge_2": partial(rouge, "2"), "rouge_l": partial(rouge, "L"),
+    "cider": cider, "bert_score": bert_score,
+}  # fmt: skip

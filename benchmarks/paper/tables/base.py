@@ -25,6 +25,7 @@ class Table(ABC):
         title: above the table.
         note: below it: what a reader must know to read it.
         systems, tasks: its rows and columns, if it has such; files that join it bring more.
+        everyday: for a model of everyday English, given with its corpus.
     """
 
     name: ClassVar[str]
@@ -32,6 +33,7 @@ class Table(ABC):
     note: ClassVar[str] = ""
     systems: ClassVar[tuple[str, ...]] = ()
     tasks: ClassVar[tuple[str, ...]] = ()
+    everyday: ClassVar[bool] = False
 
     def all_systems(self) -> list[str]:
         """Its own, and those of files that join it."""

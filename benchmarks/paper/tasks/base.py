@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from benchmarks.baselines.base import Ask
 from benchmarks.baselines.lab import Lab
 from dlm_controls import Semantic
 from dlm_core.control.compose import Controls
@@ -24,11 +26,25 @@ DRAW = 20260713
 
 
 class Target(NamedTuple):
-    """What is asked, the text that it was taken from, and its place in the whole list."""
+    """What is asked, and what it was taken from.
+
+    Attributes:
+        reference: the text that it was taken from.
+        place: in the whole list.
+        others: further texts that would do.
+        alone: a sentence that is judged by itself: of a gap, without its sides.
+    """
 
     controls: Controls
     reference: str
     place: int = 0
+    others: tuple[str, ...] = ()
+    alone: bool = False
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Every text that would do."""
+        return (self.reference, *self.others)
 
     @property
     def name(self) -> str:
@@ -60,6 +76,18 @@ class Task(ABC):
     def judge(self, targets: Sequence[Target], groups: Sequence[Sequence[str]]) -> Scores:
         """Measures of the texts of each target, by the controls' own verdicts."""
 
+    def asks(self, lab: Lab, target: Target, n: int, seed: int, sized: bool) -> list[Ask]:
+        """The requests whose texts, in order, are the n of a target.
+
+        Args:
+            lab: data and what is trained.
+            target: one of `targets`.
+            n: how many texts.
+            seed: of the first.
+            sized: the system is told how many words a gap has.
+        """
+        return [Ask(target.controls, n, seed)]
+
     def targets(self, lab: Lab, limit: int) -> list[Target]:
         """`limit` of them at most, drawn by `DRAW`: fewer are the first of more."""
         every = self.all_targets(lab)
@@ -78,6 +106,19 @@ def released(lab: Lab, name: str) -> list[Any]:
     path = lab.shared / "data" / "control_targets" / f"{name}.jsonl"
     try:
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror}", "set DLM_SHARED") from error
+
+
+def packed(lab: Lab, place: str) -> str:
+    """What data/PLACE, packed by gzip, says.
+
+    Raises:
+        MissingError: the file is not there.
+    """
+    path = lab.shared / "data" / place
+    try:
+        return gzip.decompress(path.read_bytes()).decode("utf-8")
     except OSError as error:
         raise MissingError(f"cannot read {path}: {error.strerror}", "set DLM_SHARED") from error
 

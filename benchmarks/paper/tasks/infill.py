@@ -1,13 +1,14 @@
 """Infilling (§6.2) on E2E: validation texts with three to eight words cut out.
 
-The paper's data is aNLG, for a model of stories; E2E gaps are for the embedded one. Every system
-is told how many words to write.
+The paper's data is aNLG, for a model of stories (`stories.py`); E2E gaps are for the embedded one.
+Every system is told how many words to write.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import chain
 from typing import ClassVar
 
 from benchmarks.baselines.base import Whole
@@ -15,6 +16,7 @@ from benchmarks.baselines.lab import Lab
 from benchmarks.paper.tasks.base import LOOKED_AT, Scores, Target, Task, each
 from dlm_controls import Infill
 from dlm_core.control.compose import ControlSpec, as_controls
+from dlm_core.corpora.prepare import split_sentences
 
 SHORT, LONG, GAPS = 3, 8, 200
 
@@ -26,6 +28,21 @@ def cut(words: Sequence[str], rng: random.Random) -> Infill | None:
         return None
     at = rng.randint(2, len(words) - size - 2)
     return Infill(left=" ".join(words[:at]), right=" ".join(words[at + size :]), words=size)
+
+
+def cut_sentence(words: Sequence[str], rng: random.Random) -> tuple[Infill, ...]:
+    """A text without a sentence between two others, its size open and told; else as `cut`."""
+    parts = list(split_sentences(words))
+    if len(parts) < 3:
+        return one(cut(words, rng))
+    at = rng.randrange(1, len(parts) - 1)
+    left, right = (" ".join(chain.from_iterable(side)) for side in (parts[:at], parts[at + 1 :]))
+    return tuple(Infill(left=left, right=right, words=n) for n in (None, len(parts[at])))
+
+
+def one(spec: Infill | None) -> tuple[Infill, ...]:
+    """It, if there is one."""
+    return () if spec is None else (spec,)
 
 
 def middle(spec: Infill, text: str) -> str:
@@ -65,21 +82,20 @@ class InfillTask(Task):
 
 
 class Gap(Whole):
-    """Cut out of the texts themselves."""
+    """Cut out of the texts themselves: a sentence between two others where `--corpus` has such."""
 
     kind = "infill"
 
     def read(self, lab: Lab, texts: Sequence[Sequence[str]]) -> list[Sequence[ControlSpec]]:
-        """One gap a text."""
+        """One gap a text; a sentence with and without its number of words."""
         rng = random.Random(0)
-        cuts = (cut(words, rng) for words in texts)
-        return [() if spec is None else (spec,) for spec in cuts]
+        return [cut_sentence(words, rng) if lab.corpus else one(cut(words, rng)) for words in texts]
 
     def codes(self, spec: ControlSpec) -> list[str]:
         """Left, right and the number of words, (O1, O2) before what stands between."""
         assert isinstance(spec, Infill)
         sides = [[f"word:{word}" for word in side.split()] for side in (spec.left, spec.right)]
-        return [*sides[0], "infill:gap", *sides[1], f"infill:{spec.words}"]
+        return [*sides[0], "infill:gap", *sides[1], f"infill:{spec.words or 'open'}"]
 
     def written(self, spec: ControlSpec, words: Sequence[str]) -> Sequence[str]:
         """What was cut out."""
