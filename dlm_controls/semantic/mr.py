@@ -23,8 +23,11 @@ from dlm_core.errors import SpecError, UnsatisfiableError, UsageError
 from dlm_core.text import load_json
 
 if TYPE_CHECKING:
+    from random import Random
+
     from dlm_core.bundle import ModelInfo
     from dlm_core.control.protocol import BuildContext, Control
+    from dlm_core.corpora import Example
 
 
 class MR(ControlSpec):
@@ -159,6 +162,12 @@ class MR(ControlSpec):
         for spec in found:
             spec._domain = self._domain
         return found
+
+    @classmethod
+    def draw_target(cls, example: Example, draws: Random, name: str) -> MR | None:
+        """All its fields."""
+        facts = tuple((f, v) for f, v in example.fields.items() if v.strip())
+        return cls(dict(facts)) if facts else None
 
     def check(self, info: ModelInfo) -> None:
         """The model must have words for each fact."""

@@ -45,6 +45,7 @@ class Semantic(ControlSpec):
     )
 
     normalised: ClassVar[bool] = True
+    shown_by_head: ClassVar[bool] = True
 
     field: str
     value: str

@@ -56,7 +56,10 @@ class SupportsShown(Protocol):
 
 @runtime_checkable
 class LearnsShown(Protocol):
-    """A kind of control that says which codes the texts of a corpus meet."""
+    """A kind of control that says which codes the texts of a corpus meet.
+
+    With `shown_by_head = True` its head decides that: another head takes another writer.
+    """
 
     @classmethod
     def read_shown(cls, examples: Sequence[Example], info: ModelInfo) -> Sequence[Shown | None]:

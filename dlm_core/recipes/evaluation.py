@@ -174,11 +174,7 @@ def _why_not(job: Job, cls: type[ControlSpec], label: str) -> str:
     path = label if cls.named_heads else kind
     if not kind or path in job.model.info.heads:
         return ""
-    record = next(
-        (job.records.stages.get(f"controls.{h.name}") for h in job.recipe.heads if h.path == path),
-        None,
-    )
-    reason = job.left_out.get(path) or (record.left_out if record else "")
+    reason = next((job.why_not(head) for head in job.recipe.heads if head.path == path), "")
     return reason or f"the recipe leaves the head '{path}' out"
 
 

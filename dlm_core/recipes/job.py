@@ -55,6 +55,11 @@ class Job:
         """What a head learns from."""
         return self.texts[head.name if head.corpus is not None else ""]
 
+    def why_not(self, head: Head) -> str:
+        """Why it could not be trained, so far; empty where it can, or nothing is known."""
+        record = self.records.stages.get(f"controls.{head.name}")
+        return self.left_out.get(head.path) or (record.left_out if record else "")
+
     @property
     def model(self) -> Model:
         """The bundle, loaded once."""

@@ -84,17 +84,19 @@ def stages_of(job: Job) -> list[Stage]:
         settings = recipe.teacher.model_dump(mode="json")
         steps = recipe.teacher.steps
         stages.append(Stage(TEACHER, settings, ("texts", "lm"), (TEACHER,), train_teacher, steps))
-    if recipe.writer is not None and WRITER not in job.left_out:
-        settings = recipe.writer.model_dump(mode="json", exclude={"model"})
-        settings["kinds"] = sorted(_kinds(job))
-        stages.append(
-            Stage(
-                WRITER, settings, ("texts", "lm"), (f"controls/{WRITER}",), train_writer,
-                recipe.writer.max_steps, recipe.writer_named,
-            )
-        )  # fmt: skip
     heads = [head for head in recipe.heads if head.path not in job.left_out]
     stages += [_head_stage(head) for head in heads]
+    if recipe.writer is not None and WRITER not in job.left_out:
+        kinds = _kinds(job, heads)
+        read_by = [f"controls.{h.name}" for h in heads if getattr(h.cls, "shown_by_head", False)]
+        settings = recipe.writer.model_dump(mode="json", exclude={"model"})
+        stages.append(
+            Stage(
+                WRITER, {**settings, "kinds": sorted(kinds)}, ("texts", "lm", *read_by),
+                (f"controls/{WRITER}",), train_writer, recipe.writer.max_steps,
+                recipe.writer_named,
+            )
+        )  # fmt: skip
     made = tuple(stage.name for stage in stages[1:])
     if recipe.evaluate is not None:
         from dlm_core.recipes.evaluation import EVALUATION, evaluate
@@ -192,8 +194,6 @@ def train_teacher(job: Job, resume: bool) -> Figures:
 def train_writer(job: Job, resume: bool) -> Figures:
     """The net that is shown what controls ask for."""
     folder, texts = job.model.info.head_path(WRITER), job.data
-    count = len(texts.train) + len(texts.valid)
-    job.told.line(f"reading {count:,} texts: {', '.join(sorted(_kinds(job)))}")
     trainer = writer_trainer(job, job.model, texts.train, texts.valid, folder)
     return _run(job, trainer, resume)
 
@@ -205,7 +205,8 @@ def writer_trainer(
     from dlm_core.training.writer import WriterTrainer, read_shown
 
     assert job.recipe.writer is not None
-    kinds = _kinds(job)
+    kinds = _kinds(job, [head for head in job.recipe.heads if not job.why_not(head)])
+    job.told.line(f"reading {len(train) + len(valid):,} texts: {', '.join(sorted(kinds))}")
     return WriterTrainer(
         job.recipe.writer, model, kinds, read_shown(train, kinds, model),
         read_shown(valid, kinds, model), folder, folder, device=model.device,
@@ -213,13 +214,13 @@ def writer_trainer(
     )  # fmt: skip
 
 
-def _kinds(job: Job) -> dict[str, Any]:
-    """Kinds of control that the writer is shown: those that will have their head, or need none."""
+def _kinds(job: Job, heads: Sequence[Head]) -> dict[str, Any]:
+    """Kinds of control that the writer is shown: those that have one of the heads, or need none."""
     from dlm_core.training.writer import kinds_shown
 
+    there = {"", *(head.cls.kind for head in heads)}
     controls = job.recipe.plugins.controls
-    heads = {head.cls.kind for head in job.recipe.heads if head.path not in job.left_out}
-    return kinds_shown({k: cls for k, cls in controls.items() if head_kind(cls) in ("", *heads)})
+    return kinds_shown({k: cls for k, cls in controls.items() if head_kind(cls) in there})
 
 
 def train_control(job: Job, resume: bool, head: Head) -> Figures:

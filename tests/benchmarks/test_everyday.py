@@ -63,7 +63,11 @@ def bench(tmp_path: Path, tiny_model: Model) -> Bench:
     corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     lab = Lab(tmp_path, tmp_path / "work", conditions(), TRAINING, corpus=f"jsonl:{corpus}")
     lab.__dict__["model"] = tiny_model
-    return Bench(lab, Budget("tiny", 2, 3, 2, 1, 1, 1, TRAINING), tmp_path / "out")
+    return Bench(
+        lab,
+        Budget("tiny", 2, 3, 2, 1, 1, 1, 3, {"hidden": 16, "layers": 1}, TRAINING),
+        tmp_path / "out",
+    )
 
 
 def test_a_middle_sentence_is_cut_with_and_without_its_size() -> None:

@@ -61,7 +61,7 @@ def test_a_plan_writes_nothing(run_cli, recipe, tmp_path):
     run = run_cli("train", "all", recipe, "--out", tmp_path / "out", "--dry-run", "--device", "cpu")
     assert run.code == 0, run.err
     rows = [re.split(r"  +", line.strip()) for line in run.lines]
-    names = ["data", "lm", "teacher", "writer", "controls.price", "evaluate", "card"]
+    names = ["data", "lm", "teacher", "controls.price", "writer", "evaluate", "card"]
     assert [row[1] for row in rows[1:-1]] == names
     steps = {row[1]: row[2] for row in rows[1:-1]}
     assert steps["lm"] == "12" and steps["writer"] == "8" and steps["controls.price"] == "8"

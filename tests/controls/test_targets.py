@@ -56,11 +56,15 @@ def test_the_text_itself_meets_what_is_drawn_from_it(
 def test_facts_are_those_of_the_meaning_representation(
     kinds: dict[str, type[ControlSpec]],
 ) -> None:
-    semantic, classify = kinds["semantic"], kinds["classify"]
+    semantic, mr, classify = kinds["semantic"], kinds["mr"], kinds["classify"]
     assert issubclass(semantic, DrawsTargets) and issubclass(classify, DrawsTargets)
-    example = Example("It is cheap .", {"food": "Italian", "label": "yes"})
-    assert str(semantic.draw_target(example, Random(0), "")) == "semantic:food=Italian"
+    assert issubclass(mr, DrawsTargets)
+    example = Example("It is cheap .", {"food": "Italian", "label": "yes", "area": ""})
+    drawn = {str(semantic.draw_target(example, Random(k), "")) for k in range(20)}
+    assert drawn == {"semantic:food=Italian", "semantic:label=yes"}
     assert semantic.draw_target(Example("It is there ."), Random(0), "") is None
+    assert str(mr.draw_target(example, Random(0), "")) == 'mr:"food[Italian], label[yes]"'
+    assert mr.draw_target(Example("It is cheap ."), Random(0), "") is None
     assert str(classify.draw_target(example, Random(0), "mood")) == "classify:mood=yes"
     assert classify.draw_target(Example("It ."), Random(0), "mood") is None
 
@@ -73,6 +77,17 @@ def test_what_training_would_refuse_is_refused_before(
     with pytest.raises(UsageError, match="no field 'label'"):
         classify.check_training([Example("It is cheap .")] * 30)
     classify.check_training([Example("It is cheap .", {"label": k}) for k in ("a", "b")] * 20)
+    semantic = kinds["semantic"]
+    assert issubclass(semantic, ChecksTraining)
+    with pytest.raises(UsageError, match="none of 30 texts have fields"):
+        semantic.check_training([Example("It is cheap .")] * 30)
+    semantic.check_training([Example("It is cheap .")] * 30, rules="e2e")
+    told = [Example(f"It is {k} .", {"price": k}) for k in ("cheap", "dear")] * 60
+    semantic.check_training(told)
+    with pytest.raises(UsageError, match="cannot be read off the texts"):
+        semantic.check_training(
+            [Example(e.text, {"n": "ab"[k % 3 > 1]}) for k, e in enumerate(told)]
+        )
     with pytest.raises(MissingError, match="no parser"):
         tree.check_training([], parser=str(tmp_path / "none"))
     heads = {kind for kind, cls in kinds.items() if trainable(cls)}
