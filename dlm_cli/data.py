@@ -31,7 +31,26 @@ MaxWords = Annotated[
     typer.Option(
         metavar="INT",
         min=1,
-        help="Words that the model holds; the config's or the model's if omitted.",
+        help="The most frequent of them only; the config's if omitted.",
+        rich_help_panel="Training",
+    ),
+]
+Pieces = Annotated[
+    int | None,
+    typer.Option(
+        metavar="INT",
+        min=0,
+        help="Pieces to spell other words with; the config's if omitted.",
+        rich_help_panel="Training",
+    ),
+]
+MaxLen = Annotated[
+    int | None,
+    typer.Option(
+        metavar="INT",
+        min=1,
+        help="Words, or pieces of words, that the model holds; the config's or the model's if "
+        "omitted.",
         rich_help_panel="Training",
     ),
 ]
@@ -76,6 +95,8 @@ def check(
     corpus: Corpus,
     min_count: MinCount = None,
     max_words: MaxWords = None,
+    pieces: Pieces = None,
+    max_len: MaxLen = None,
     config: Config = None,
     model: Vocabulary = None,
     valid: Valid = None,
@@ -95,10 +116,12 @@ def check(
     from dlm_core.data_check import check_data, hold_out
     from dlm_core.errors import UsageError
 
-    if model is not None and (min_count is not None or config is not None or valid is not None):
+    if model is not None and any(
+        x is not None for x in (min_count, max_words, pieces, config, valid)
+    ):
         raise UsageError(
             "option '--model': the model's own vocabulary is used, and nothing is held out",
-            "leave out --min-count, --config and --valid",
+            "leave out --min-count, --max-words, --pieces, --config and --valid",
         )
     readers = load(plugin).corpora
     settings = TrainConfig.read(load_toml(config) if config else {}, str(config or "defaults"))
@@ -116,9 +139,9 @@ def check(
     report = check_data(
         texts,
         min_count=settings.min_count if min_count is None else min_count,
-        most_words=settings.max_words,
-        pieces=settings.pieces,
-        max_words=holds if max_words is None else max_words,
+        max_words=settings.max_words if max_words is None else max_words,
+        pieces=settings.pieces if pieces is None else pieces,
+        max_len=holds if max_len is None else max_len,
         cuts=padded and info is None,
         vocab=info.vocab if info else None,
         held_out=told,

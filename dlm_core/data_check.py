@@ -1,7 +1,7 @@
 """What a model will see of a corpus, told before it is trained on it.
 
     train, valid, told = hold_out(texts)
-    for line in check_data(train, min_count=10, max_words=64, held_out=told).lines():
+    for line in check_data(train, min_count=10, max_len=64, held_out=told).lines():
         print(line)
 
 Light: imports no torch.
@@ -59,7 +59,7 @@ class DataReport:
     """Running words, spelled ones counted by their pieces."""
     mean_words: float
     longest: int
-    max_words: int
+    max_len: int
     too_long: int
     cuts: bool
     """Whether a text that is too long is cut, rather than left out."""
@@ -111,7 +111,7 @@ class DataReport:
             what = "cut there" if self.cuts else "left out"
             said.append(
                 f"too long: {self.too_long:,} of {_many(self.texts, 'text')} have more than "
-                f"{self.max_words} {'pieces' if self.pieces else 'words'} and are {what} (max_len)"
+                f"{self.max_len} {'pieces' if self.pieces else 'words'} and are {what} (max_len)"
             )
         if self.empty:
             said.append(f"empty: {_many(self.empty, 'text')} without a word")
@@ -161,9 +161,9 @@ def check_data(
     texts: Sequence[str],
     *,
     min_count: int = 10,
-    most_words: int | None = None,
+    max_words: int | None = None,
     pieces: int = 0,
-    max_words: int = 64,
+    max_len: int = 64,
     cuts: bool = False,
     vocab: Vocab | None = None,
     held_out: str = "",
@@ -175,9 +175,9 @@ def check_data(
     Args:
         texts: what is trained on, prepared.
         min_count: words are kept that occur more often.
-        most_words: the most frequent of them only.
+        max_words: the most frequent of them only.
         pieces: how many pieces spell the other words.
-        max_words: what the model can hold.
+        max_len: words, or pieces of words, that the model can hold.
         cuts: whether longer texts are cut (length mode `padded`) instead of left out.
         vocab: the words of a model that is there already; `min_count` is not used then.
         held_out: what is held out, as `hold_out` tells it.
@@ -194,14 +194,14 @@ def check_data(
         raise UsageError(f"{source}: no text with a word in it")
     asked = min_count if vocab is None else None
     if vocab is None and pieces:
-        vocab = Vocab.build(texts, min_count, most_words, pieces)
-    whole = _kept(counts, min_count, most_words) if vocab is None else set(vocab.plain_words)
+        vocab = Vocab.build(texts, min_count, max_words, pieces)
+    whole = _kept(counts, min_count, max_words) if vocab is None else set(vocab.plain_words)
     spelled = _spelled(counts, vocab)
     _refuse_unsegmented(counts, vocab, source)
     known = whole | spelled.keys()
     lengths = [sum(spelled.get(word, 1) for word in words) for words in split]
     lost = Counter({word: n for word, n in counts.items() if word not in known})
-    _refuse_unfit(lengths, max_words, cuts, source)
+    _refuse_unfit(lengths, max_len, cuts, source)
     _refuse_lost(counts, lost, known, asked, source)
     report = DataReport(
         **_counted(split, counts),
@@ -209,11 +209,11 @@ def check_data(
         min_count=asked,
         positions=sum(lengths),
         longest=max(lengths),
-        max_words=max_words,
-        too_long=sum(n > max_words for n in lengths),
+        max_len=max_len,
+        too_long=sum(n > max_len for n in lengths),
         cuts=cuts,
         held_out=held_out,
-        seen=_seen([w[:max_words] for w in split if w and (cuts or len(w) <= max_words)], known),
+        seen=_seen([w[:max_len] for w in split if w and (cuts or len(w) <= max_len)], known),
         fields=tuple(fields),
     )
     return replace(report, advice=tuple(_advice(report, counts)))
@@ -280,12 +280,12 @@ def _writes_no_blanks(char: str) -> bool:
     return unicodedata.name(char, "").startswith(_NO_BLANKS)
 
 
-def _refuse_unfit(lengths: Sequence[int], max_words: int, cuts: bool, source: str) -> None:
-    if not cuts and not any(0 < n <= max_words for n in lengths):
+def _refuse_unfit(lengths: Sequence[int], max_len: int, cuts: bool, source: str) -> None:
+    if not cuts and not any(0 < n <= max_len for n in lengths):
         shortest = min(n for n in lengths if n)
         raise UsageError(
             f"{source}: no text fits: the shortest has {shortest} words, and the model holds "
-            f"{max_words}",
+            f"{max_len}",
             "raise max_len of the model, or split the texts",
         )
 

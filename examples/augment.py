@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> None:
     rows = [{**e.fields, "text": e.text} for e in examples] + [{"text": x} for x in filtered.kept]
     write_text(options.out, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
     every = [*texts, *filtered.kept]
-    for line in check_data(every, min_count=options.min_count, max_words=options.max_words).lines():
+    for line in check_data(every, min_count=options.min_count, max_len=options.max_words).lines():
         print(line, file=sys.stderr)
     told = {"corpus": len(texts), "sampled": len(filtered.kept), "left_out": filtered.left_out}
     print(json.dumps(told))

@@ -220,7 +220,7 @@ def _tell_data(info: ModelInfo, corpus: Sequence[Example], source: str) -> None:
     from dlm_core.data_check import check_data
 
     texts = [example.text for example in corpus]
-    report = check_data(texts, vocab=info.vocab, max_words=info.max_words, source=source)
+    report = check_data(texts, vocab=info.vocab, max_len=info.max_words, source=source)
     for line in report.lines():
         stderr(line)
 

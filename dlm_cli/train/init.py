@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Corpus, Encoding, Force, PluginFiles
-from dlm_cli.output import stderr
+from dlm_cli.output import stderr, warn
 from dlm_core.commands import command
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ EPILOG = examples(
     "dlm train init --corpus csv:reviews.csv#text=review,label=stars; dlm train all recipe.toml "
     "--out mine",
 )
+_FEW_PASSES = 3
 Minutes = Annotated[
     float,
     typer.Option(
@@ -108,6 +110,9 @@ def train_init(
         f"wrote {output}: a net of {sizes.hidden} x {sizes.layers}, {sizes.steps:,} steps "
         f"({sizes.passes:.1f} passes, about {sizes.seconds / 60:.1f} min)"
     )
+    if sizes.passes < _FEW_PASSES:
+        enough = math.ceil(minutes * _FEW_PASSES / sizes.passes)
+        warn(f"{sizes.passes:.1f} passes teach a model little: --minutes {enough} makes more")
     stderr(f"use it: {command('train', 'all', output, '--out', 'DIR')}")
 
 
@@ -121,9 +126,9 @@ def _look_at(
     return check_data(
         texts,
         min_count=choice.min_count,
-        most_words=choice.max_words,
+        max_words=choice.max_words,
         pieces=choice.pieces,
-        max_words=choice.max_len,
+        max_len=choice.max_len,
         source=corpus,
         fields=look_at_fields(read),
     )
@@ -151,8 +156,8 @@ def _speed(texts: Sequence[str], choice: Choice) -> Callable[[int, int], float]:
 
 
 def _seen_from(corpus: str, recipe: Path) -> str:
-    """READER:PATH as it stands in the recipe, relative to its folder."""
+    """READER:PATH as it stands in the recipe: relative to its folder, unless it is whole."""
     reader, _, path = corpus.partition(":")
-    if reader == "hub":
+    if reader == "hub" or os.path.isabs(os.path.expanduser(path)):
         return corpus
-    return f"{reader}:{os.path.relpath(os.path.expanduser(path), recipe.parent)}"
+    return f"{reader}:{os.path.relpath(path, recipe.parent)}"

@@ -89,8 +89,11 @@ def mine(
     grams = NGrams(texts, _FEWEST)
     miners = {field: _Field(grams, values) for field, values in fields.items()}
     # p(g | v), the largest of each field, and the p(v | g) that goes with it
-    recall = {f: (m.counts[:, :-1] / np.maximum(m.sizes, 1)).max(1) for f, m in miners.items()}
-    share = {f: m.share.max(1) for f, m in miners.items()}
+    recall = {
+        f: (m.counts[:, :-1] / np.maximum(m.sizes, 1)).max(1, initial=0.0)
+        for f, m in miners.items()
+    }
+    share = {f: m.share.max(1, initial=0.0) for f, m in miners.items()}
     found = {}
     for field in wanted:
         miner = miners[field]

@@ -13,6 +13,7 @@ from dlm_core.vocab import Vocab
 
 if TYPE_CHECKING:
     from dlm_core.config import TextConfig, TrainConfig
+    from dlm_core.corpora.fields import FieldReport
     from dlm_core.recipes.recipe import Recipe
     from dlm_core.training.told import Told
 
@@ -79,7 +80,12 @@ def read_all(recipe: Recipe, told: Told) -> tuple[Recipe, dict[str, Texts]]:
 
 
 def look_at(
-    texts: Sequence[str], settings: TrainConfig, vocab: Vocab | None, source: str, told: str
+    texts: Sequence[str],
+    settings: TrainConfig,
+    vocab: Vocab | None,
+    source: str,
+    told: str,
+    fields: Sequence[FieldReport] = (),
 ) -> tuple[DataReport, Vocab]:
     """What a model of these settings will see of a corpus, and its words, `vocab` if given.
 
@@ -90,13 +96,14 @@ def look_at(
     report = check_data(
         texts,
         min_count=settings.min_count,
-        most_words=settings.max_words,
+        max_words=settings.max_words,
         pieces=settings.pieces,
-        max_words=settings.model.max_len - (2 if padded else 0),
+        max_len=settings.model.max_len - (2 if padded else 0),
         cuts=padded,
         vocab=vocab,
         held_out=told,
         source=source,
+        fields=fields,
     )
     vocab = vocab or Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
     return report, vocab

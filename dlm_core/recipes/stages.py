@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlm_core.control.learning import head_kind
 from dlm_core.control.shown import WRITER
+from dlm_core.corpora.fields import look_at_fields
 from dlm_core.errors import MissingError, PluginError, UsageError
 from dlm_core.recipes.data import look_at
 from dlm_core.recipes.job import TEACHER, Job
@@ -132,7 +133,8 @@ def check_texts(job: Job, resume: bool) -> Figures:
     for name, texts in job.texts.items():
         vocab = job.vocab if name else None
         train = [example.text for example in texts.train]
-        report, words = look_at(train, lm, vocab, texts.names[0], texts.told)
+        fields = look_at_fields(texts.train)
+        report, words = look_at(train, lm, vocab, texts.names[0], texts.told, fields)
         job.vocab = job.vocab or words
         for line in report.lines():
             job.told.line(line)

@@ -45,6 +45,19 @@ def test_the_configs_values_and_the_validation_texts(run_cli, mine, tmp_path):
     assert any("of more than 30 uses; 11.1% of the running words" in line for line in run.lines)
 
 
+def test_options_are_called_as_in_training(run_cli, tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_text("The pub is cheap .\nThe big old pub is not so cheap .\n" * 30)
+    options = ("--min-count", 0, "--max-words", 5)
+    plain = run_cli("data", "check", f"text:{path}", *options, "--max-len", 8, "--json")
+    data = json.loads(plain.out)
+    assert (data["vocabulary"], data["max_len"]) == (5, 8)
+    assert data["unk"] > 0 and data["too_long"] > 0
+    spelled = run_cli("data", "check", f"text:{path}", *options, "--pieces", 40, "--json")
+    data = json.loads(spelled.out)
+    assert data["unk"] == 0 and data["spelled"] > 0 and data["pieces"] > 0
+
+
 def test_for_a_head_of_a_model(run_cli, tmp_path):
     path = tmp_path / "l.jsonl"
     path.write_text('{"text": "The pub is cheap , zebra .", "label": 1}\n')

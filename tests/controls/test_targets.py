@@ -82,12 +82,17 @@ def test_what_training_would_refuse_is_refused_before(
     with pytest.raises(UsageError, match="none of 30 texts have fields"):
         semantic.check_training([Example("It is cheap .")] * 30)
     semantic.check_training([Example("It is cheap .")] * 30, rules="e2e")
-    told = [Example(f"It is {k} .", {"price": k}) for k in ("cheap", "dear")] * 60
+    told = [
+        Example(f"{n} is {price} .", {"price": price})
+        for n in range(60)
+        for price in ("cheap", "dear")
+    ]
     semantic.check_training(told)
+    unsaid = [Example(e.text, {"n": "ab"[k % 3 > 1]}) for k, e in enumerate(told)]
     with pytest.raises(UsageError, match="cannot be read off the texts"):
-        semantic.check_training(
-            [Example(e.text, {"n": "ab"[k % 3 > 1]}) for k, e in enumerate(told)]
-        )
+        semantic.check_training(unsaid)
+    with pytest.raises(UsageError, match="no field can be asked for"):
+        semantic.check_training([Example("It is cheap .", {"price": "cheap"})] * 30)
     with pytest.raises(MissingError, match="no parser"):
         tree.check_training([], parser=str(tmp_path / "none"))
     heads = {kind for kind, cls in kinds.items() if trainable(cls)}

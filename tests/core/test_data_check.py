@@ -52,7 +52,7 @@ def test_one_text_is_never_held_out_whole(texts):
 
 def test_the_report_counts_what_is_there():
     texts = ["a b c a .", "a b c a .", "a zebra .", "a " * 70 + "."] + ["b c ."] * 3 + [""]
-    report = check_data(texts, min_count=0, max_words=64)
+    report = check_data(texts, min_count=0, max_len=64)
     assert (report.texts, report.words, report.longest) == (8, 10 + 3 + 71 + 9, 71)
     assert (report.too_long, report.empty, report.copies) == (1, 1, 3)
     assert (report.vocabulary, report.unk, report.lost) == (5, 0, ())
@@ -84,7 +84,7 @@ def test_the_lines_say_what_is_lost():
 
 
 def test_texts_that_are_cut_are_said_and_shown_cut():
-    report = check_data(["a b c d e f g h"] * 3, min_count=0, max_words=5, cuts=True)
+    report = check_data(["a b c d e f g h"] * 3, min_count=0, max_len=5, cuts=True)
     assert (
         "too long: 3 of 3 texts have more than 5 words and are cut there (max_len)"
         in report.lines()

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from dlm_cli.train.plan.texts import Choice
 
 
+_EVALUATE = ("texts = 200  # written freely", "targets = 10  # of each control", "each = 2")
+_EVALUATE_LITTLE = (
+    "texts = 50  # written freely; figures of so few are rough",
+    "targets = 3  # of each control",
+    "each = 1",
+    "bound = 50",
+)
+
+
 @dataclass(frozen=True)
 class Plan:
     """A recipe to be.
@@ -137,7 +146,7 @@ def _rest(plan: Plan) -> list[str]:
         *lines,
         "",
         "[evaluate]",
-        f"texts = {200 if plan.minutes >= 20 else 50}",
+        *(_EVALUATE if plan.minutes >= 20 else _EVALUATE_LITTLE),
         "",
         "[card]",
         f"name = {_value(plan.name)}",
