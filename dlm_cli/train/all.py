@@ -92,7 +92,7 @@ def train_all(
 ) -> None:
     """Train everything that a recipe asks for, one stage after the other.
 
-    Data check, language model, teacher, writer, every head, figures on held-out
+    Data check, language model, teacher, every head, writer, figures on held-out
     texts, model card. The recipe is checked whole before anything is trained.
     Ctrl-C leaves what --resume goes on with.
     """

@@ -215,9 +215,10 @@ def train_teacher(
         )
     with seeded(config.seed, device):
         run = _Run(config, fitting, vocab, device, checkpoint)
-        line = f"{len(fitting):,} texts, {len(vocab):,} words, {run.parameters:,} parameters"
+        words = "words and pieces" if vocab.pieces else "words"
+        line = f"{len(fitting):,} texts, {len(vocab):,} {words}, {run.parameters:,} parameters"
         left = len(texts) - len(fitting)
-        over = f"; {left:,} texts of over {config.positions - 2} words left out" if left else ""
+        over = f"; {left:,} texts of over {config.positions - 2} {words} left out" if left else ""
         told.line(f"{line}, {run.steps:,} steps{over}")
         if run.go_on():
             told.line(f"going on from step {run.done}")
