@@ -116,9 +116,8 @@ def check(
     from dlm_core.data_check import check_data, hold_out
     from dlm_core.errors import UsageError
 
-    if model is not None and any(
-        x is not None for x in (min_count, max_words, pieces, config, valid)
-    ):
+    own = (min_count, max_words, pieces, config, valid)
+    if model is not None and any(option is not None for option in own):
         raise UsageError(
             "option '--model': the model's own vocabulary is used, and nothing is held out",
             "leave out --min-count, --max-words, --pieces, --config and --valid",
@@ -133,11 +132,10 @@ def check(
     elif info is None:
         read, _, told = hold_out(read)
     text, learnt = learn(read, info.text if info else settings.text)
-    texts = [example.text for example in prepare(read, text)]
     padded = settings.model.length_mode == "padded"
     holds = info.max_words if info else settings.model.max_len - 2 * padded
     report = check_data(
-        texts,
+        [example.text for example in prepare(read, text)],
         min_count=settings.min_count if min_count is None else min_count,
         max_words=settings.max_words if max_words is None else max_words,
         pieces=settings.pieces if pieces is None else pieces,

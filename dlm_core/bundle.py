@@ -166,6 +166,10 @@ class ModelInfo:
         """Positions a text of this model can have, each a word or a piece of one."""
         return self.config.max_len - (2 if self.config.length_mode == "padded" else 0)
 
+    def holds(self, text: str) -> bool:
+        """A text has a word, and room in this model."""
+        return 0 < len(self.vocab.encode(text)) <= self.max_words
+
 
 class Model:
     """A bundle in memory: what `generate()` and the trainers of control heads work on.

@@ -49,7 +49,7 @@ def labelled_rows(
     rows = [
         (example.text, example.fields["label"])
         for example in examples
-        if info is None or 0 < len(info.vocab.encode(example.text)) <= info.max_words
+        if info is None or info.holds(example.text)
     ]
     counts = Counter(label for _, label in rows)
     found = ", ".join(f"'{label}' {n}" for label, n in counts.most_common(8))

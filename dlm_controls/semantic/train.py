@@ -249,7 +249,7 @@ def train_learned(
     **options: Any,
 ) -> dict[str, float]:
     """See `Semantic.train`."""
-    fitting = [e for e in examples if 0 < len(e.text.split()) <= model.info.max_words]
+    fitting = [e for e in examples if model.info.holds(e.text)]
     learned, judge, roles = learn(fitting, model.vocab)
 
     def reads(example: Example) -> list[tuple[str, int, int]]:

@@ -64,8 +64,8 @@ class _Bench:
 
     def held_out(self, count: int) -> list[str]:
         """Some held-out texts that the model could hold."""
-        most = self.job.model.info.max_words
-        fit = [e.text for e in self.job.data.valid if 0 < len(e.text.split()) <= most]
+        info = self.job.model.info
+        fit = [e.text for e in self.job.data.valid if info.holds(e.text)]
         return Random(self.settings.seed).sample(fit, min(count, len(fit)))
 
 

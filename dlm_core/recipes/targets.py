@@ -58,7 +58,7 @@ def draw_targets(
         specs = [parse_spec(source, plugins.controls).spec for source in cls.examples]
         return [Target(c) for spec in specs[:count] if (c := _asked(spec, info)) is not None]
     draws, found = Random(seed), list[Target]()
-    fitting = [e for e in examples if 0 < len(e.text.split()) <= info.max_words]
+    fitting = [e for e in examples if info.holds(e.text)]
     subject = plugin_name("control", cls.kind, plugins.origin("control", cls.kind))
     for example in draws.sample(fitting, min(len(fitting), _TRIES * count)):
         with plugin_errors(subject, "draw_target"):
