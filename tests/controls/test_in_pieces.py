@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
+from pathlib import Path
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -23,12 +24,15 @@ from dlm_core.control.protocol import BuildContext, Control
 from dlm_core.control.settle import settle
 from dlm_core.control.state import State
 from dlm_core.control.verdict import Verdict
+from dlm_core.corpora import Example
 from dlm_core.diffusion.model import DiffusionLM
 from dlm_core.errors import UnsatisfiableError
 from dlm_core.generation.generate import generate
 from dlm_core.generation.prepare import Request, prepare
 from dlm_core.plugins.loading import load_plugins
+from dlm_core.training.heads import train_head
 from dlm_core.training.loop import Callbacks, Trainer
+from dlm_core.training.told import Told
 from dlm_core.vocab import Vocab
 
 SYLLABLES = ("gi", "ra", "zu", "mo", "ka", "fe", "lo")
@@ -96,6 +100,7 @@ ASKED: dict[str, Controls] = {
     "sides": as_controls(Infill(left="the zumora", right="ragi .")),
     "a gap of two": as_controls(Infill(left="the zumora", right=".", words=2)),
     "sides and a keyword": Infill(left="the zumora", right=".") + Keyword("momoka"),
+    "many gaps": as_controls(Infill("the ... eats * zumora ... .")),
     "unknown": as_controls(Infill(left="the ñandu ß", right="ragi .", words=2)),
     "sides counted": Length(6) + Infill(left="zumora", right="."),
     "contrary": as_controls(~Pattern("the ...")),
@@ -174,6 +179,31 @@ def test_it_does_not_go_with_a_word_that_is_spelled(model: Model) -> None:
         generate(model, Pos("DET ...") + Infill(left="the zumora"))
     asked = Ends("the") + ~Keyword("zumora") + Avoid("zumora") + Keyword("eats")
     assert not settle(asked, model.info).info.vocab.pieces
+
+
+class Whole(ControlSpec):
+    """Its head is the number of texts that it was given."""
+
+    kind: ClassVar[str] = "whole"
+
+    @classmethod
+    def train(
+        cls, model: Model, examples: Sequence[Example], out: Path, **options: Any
+    ) -> dict[str, float]:
+        return {"texts": float(len(examples))}
+
+
+class Pieces(Whole):
+    whole_words: ClassVar[bool] = False
+
+
+def test_a_head_of_whole_words_learns_from_such_texts(model: Model, tmp_path: Path) -> None:
+    lines: list[str] = []
+    examples = [Example(text) for text in ("the zumora eats a ragi .", "a - near the .", "ragi .")]
+    given = [train_head(cls, model, examples, tmp_path, told=Told(line=lines.append))["texts"]
+             for cls in (Whole, Pieces)]  # fmt: skip
+    assert given == [1.0, 3.0]
+    assert [line.partition(" have no word")[0] for line in lines] == ["1 of 3 texts"]
 
 
 def test_what_can_do_without_whole_words_makes_way(model: Model) -> None:
