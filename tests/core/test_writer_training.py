@@ -144,7 +144,7 @@ class Capital(Holds):
     kind: ClassVar[str] = "capital"
 
     @classmethod
-    def read_shown(cls, examples: Sequence[Example]) -> list[Shown | None]:
+    def read_shown(cls, examples: Sequence[Example], info: object) -> list[Shown | None]:
         rows = ((w[0].isupper() for w in e.text.split()) for e in examples)
         return [Shown(places=tuple("capital" if one else None for one in row)) for row in rows]
 

@@ -12,7 +12,7 @@ from dlm_core.config import TextConfig
 from dlm_core.corpora import read_corpus
 from dlm_core.recipes.recipe import read_recipe
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "recipes"
 
 
 @pytest.mark.parametrize("name", ["everyday", "everyday-roc"])
