@@ -166,6 +166,7 @@ def check_data(
     max_len: int = 64,
     cuts: bool = False,
     vocab: Vocab | None = None,
+    new: bool = False,
     held_out: str = "",
     source: str = "the corpus",
     fields: Sequence[FieldReport] = (),
@@ -175,24 +176,23 @@ def check_data(
     Args:
         texts: what is trained on, prepared.
         min_count: words are kept that occur more often.
-        max_words: the most frequent of them only.
-        pieces: how many pieces spell the other words.
+        max_words, pieces: the most frequent only, and how many pieces spell the others.
         max_len: words, or pieces of words, that the model can hold.
         cuts: whether longer texts are cut (length mode `padded`) instead of left out.
         vocab: the words of a model that is there already; `min_count` is not used then.
+        new: `vocab` was made of these texts by the rules above.
         held_out: what is held out, as `hold_out` tells it.
         source: how errors call the corpus.
         fields: of the corpus, as `look_at_fields` tells them.
 
     Raises:
-        UsageError: there is no text, none fits, the texts are not split into words, or too few
-            words are kept; with the counts and what would help.
+        UsageError: no text, none fits, not split into words, or too few are kept; and what helps.
     """
     split = [text.split() for text in texts]
     counts = Counter(word for words in split for word in words)
     if not counts:
         raise UsageError(f"{source}: no text with a word in it")
-    asked = min_count if vocab is None else None
+    asked = min_count if new or vocab is None else None
     if vocab is None and pieces:
         vocab = Vocab.build(texts, min_count, max_words, pieces)
     whole = _kept(counts, min_count, max_words) if vocab is None else set(vocab.plain_words)

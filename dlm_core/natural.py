@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Sequence
+from functools import lru_cache
 
 _OPEN = re.compile(r"[(\[{\"“‘£$€]|'(?=\w.*')")
 _CLOSE = re.compile(r"(?:\.+|[,;:!?)\]}\"”’%]|(?<=[^\W_])')$")
@@ -30,7 +31,15 @@ def tokenise(text: str, known: Container[str] = ()) -> list[str]:
         text: as one writes it, or tokens with blanks between them.
         known: a vocabulary, whose words are not cut.
     """
+    if known == ():
+        return [token for word in text.split() for token in _cut_alone(word)]
     return [token for word in text.split() for token in _cut(word, known)]
+
+
+@lru_cache(maxsize=1 << 16)
+def _cut_alone(word: str) -> tuple[str, ...]:
+    """As `_cut` without a vocabulary; a corpus has the same words again and again."""
+    return tuple(_cut(word))
 
 
 def _cut(word: str, known: Container[str] = ()) -> list[str]:
@@ -83,7 +92,7 @@ def detokenise(tokens: str | Sequence[str]) -> str:
 
 def _joins(words: Sequence[str]) -> bool:
     """Does cutting what they join to give them back? `do n't` is joined though it does not."""
-    return words[-1] in ("n't", "n’t") or _cut("".join(words)) == words
+    return words[-1] in ("n't", "n’t") or [*_cut_alone("".join(words))] == words
 
 
 def _glued(words: Sequence[str]) -> list[bool]:

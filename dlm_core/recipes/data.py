@@ -92,7 +92,8 @@ def look_at(
     Raises:
         UsageError: too little of it; see `check_data`.
     """
-    padded = settings.model.length_mode == "padded"
+    padded, new = settings.model.length_mode == "padded", vocab is None
+    vocab = vocab or Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
     report = check_data(
         texts,
         min_count=settings.min_count,
@@ -101,9 +102,9 @@ def look_at(
         max_len=settings.model.max_len - (2 if padded else 0),
         cuts=padded,
         vocab=vocab,
+        new=new,
         held_out=told,
         source=source,
         fields=fields,
     )
-    vocab = vocab or Vocab.build(texts, settings.min_count, settings.max_words, settings.pieces)
     return report, vocab
