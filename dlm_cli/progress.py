@@ -33,8 +33,9 @@ class Lines(tqdm):  # type: ignore[misc]
         taken = now - self.start
         of = f" of {self.total:,}" if self.total else ""
         left = ""
-        if self.total and self.n:
-            left = f", about {spell_time(taken * (self.total - self.n) / self.n)} left"
+        done = self.n - self.initial
+        if self.total and done:
+            left = f", about {spell_time(taken * (self.total - self.n) / done)} left"
         self._say(f"{self.desc}: {self.n:,}{of}, {spell_time(taken)}{left}")
         return True
 

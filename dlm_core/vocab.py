@@ -123,6 +123,15 @@ class Vocab:
         """Ids of what is a part of a word and never one by itself."""
         return range(self._whole, len(self.words))
 
+    @property
+    def spells_freely(self) -> bool:
+        """May any place of a text be spelled, as where most entries are pieces?
+
+        Else only words that are asked for: positions are drawn side by side, and pieces that were
+        drawn so make words that nobody knows.
+        """
+        return self.pieces and len(self.piece_ids) > len(self.plain_words)
+
     def goes_on(self, id_: int) -> bool:
         """Is this the piece of a word that began before it?"""
         return self._goes_on(self.words[id_])

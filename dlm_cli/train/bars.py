@@ -16,6 +16,8 @@ def watching(name: str) -> Iterator[Told]:
 
         def step(done: int, steps: int, figures: str) -> None:
             bar.total = steps
+            if not bar.n:  # what was done before a training was stopped took none of this time
+                bar.n = bar.initial = done - 1
             bar.set_postfix_str(figures, refresh=False)
             bar.update(done - bar.n)
 

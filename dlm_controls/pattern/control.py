@@ -148,6 +148,8 @@ class EntryControl(PatternControl):
         going = torch.tensor(list(map(context.vocab.goes_on, range(len(context.vocab)))))
         rests = torch.stack([going, ~going])
         rests[:, named] = False
+        if not context.vocab.spells_freely:
+            rests[:, context.vocab.piece_ids.start :] = False
         arrays = entries.table, entries.accepting, entries.goes_on
         table, accepting, goes_on = (torch.from_numpy(part).to(context.device) for part in arrays)
         device, most = context.device, context.info.max_words

@@ -4,6 +4,8 @@ A word ends where the next entry does not go on it. So a state is that of the DF
 the current word, with the characters that are spelled of this word, as long as some word that the
 DFA names begins so and matters there; else it is a word like others, and its DFA has moved already.
 
+Where the vocabulary does not spell freely, no words but those that the DFA names are spelled.
+
 A word that matters must be spelled as the vocabulary spells it: in texts of the corpus it always
 is, and one that is avoided must not come in by other pieces.
 """
@@ -62,6 +64,7 @@ class _Entries:
 
         self.automaton, self.number = automaton, {w: k for k, w in enumerate(automaton.words)}
         self.other = len(automaton.words)
+        self.vocab, self.freely = vocab, vocab.spells_freely
         self.steps: dict[str, dict[int, str]] = {"": {}}
         """What is spelled, and what each entry makes of it, on the way to a named word."""
         self.usual: set[tuple[str, int]] = set()
@@ -87,7 +90,7 @@ class _Entries:
         after = self._ended(here)
         going = self.steps.get(here.spelled, {}) if here.spelled else {}
         strange = self._at(here.state, None) if here.spelled else here
-        if here.spelled == "":
+        if here.spelled == "" or not self.freely:
             strange = _NEVER
         found = []
         for id_, goes_on in zip((*self.ids, -1, -1), self.goes_on.tolist(), strict=True):
@@ -111,16 +114,26 @@ class _Entries:
         """The state of the DFA over words if the current word is over; None if it must not be."""
         if not here.spelled:
             return here.state
+        if not self._is_word(here.spelled):
+            return None
         row = self.automaton.table[here.state]
         after = int(row[self.number.get(here.spelled, self.other)])
         return after if here.usual or after == row[self.other] else None
 
+    def _is_word(self, spelled: str) -> bool:
+        """May a word be spelled so, and end here?"""
+        return self.freely or spelled in self.number or spelled in self.vocab
+
     def _at(self, state: int, spelled: str | None, usual: bool = True) -> _At:
         if state not in self._matter:  # beginnings of words that lead elsewhere than others do
             row = self.automaton.table[state]
-            words = (word for word, k in self.number.items() if row[k] != row[self.other])
+            words = (
+                word
+                for word, k in self.number.items()
+                if row[k] != row[self.other] or not (self.freely or word in self.vocab)
+            )
             self._matter[state] = {word[:end] for word in words for end in range(1, len(word) + 1)}
-        if spelled in self._matter[state]:
+        if spelled in self._matter[state] or not (spelled is None or self._is_word(spelled)):
             return _At(state, spelled, usual)
         return _At(int(self.automaton.table[state, self.other]), None)
 

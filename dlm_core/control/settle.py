@@ -32,8 +32,8 @@ def settle(controls: Controls, info: ModelInfo) -> Settled:
     """Choose between whole words and pieces, and check the controls (`Controls.check`).
 
     Texts have whole words alone where a control takes positions for words
-    (`ControlSpec.whole_words`), unless another one needs pieces; what the first can ask
-    (`ControlSpec.in_pieces`) is asked then.
+    (`ControlSpec.whole_words`), or the vocabulary does not spell freely, unless another one needs
+    pieces; what the first can ask (`ControlSpec.in_pieces`) is asked then.
 
     Raises:
         SpecError: a value the model does not know.
@@ -42,7 +42,7 @@ def settle(controls: Controls, info: ModelInfo) -> Settled:
     if info.vocab.pieces:
         whole = next((term for term in controls if term.spec.whole_words), None)
         spelled = next(((t, word) for t in controls if (word := _spelled(t, info))), None)
-        if whole is not None and spelled is None:
+        if spelled is None and (whole is not None or not info.vocab.spells_freely):
             info = info.of_whole_words
         else:
             controls = Controls(tuple(_in_pieces(term, info, spelled) for term in controls))

@@ -272,3 +272,14 @@ def test_a_bar_has_a_total_and_a_log_has_lines(monkeypatch, capsys):
     with progress.make_bar("requests", None, True, said.append) as bar:
         bar.update()
     assert len(said) == 2 and capsys.readouterr().err == ""
+
+
+def test_a_training_that_goes_on_counts_its_own_steps_for_the_time_left(monkeypatch, capsys):
+    from dlm_cli import progress
+    from dlm_cli.train.bars import watching
+
+    clock = iter([0.0, 40.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with watching("training") as told:
+        told.step(101, 201, "")  # the first of this run
+    assert capsys.readouterr().err == "training: 101 of 201, 40 s, about 1 h 6 min left\n"

@@ -63,6 +63,38 @@ def test_entries_are_accepted_where_their_words_are(name: str, vocab: Vocab) -> 
     assert told == {True, False}
 
 
+@pytest.fixture(scope="module")
+def wordy() -> Vocab:
+    """More whole words than pieces: `ab`, `c`, `##b`... spell `cab`, `abb`."""
+    common = ["a abc bab b bb ba ca bac"] * 6
+    return Vocab.build([*common, "cab ab abb"], min_count=5, pieces=7)
+
+
+@pytest.mark.parametrize("name", set(CONTROLS) - {"sides"})
+def test_what_is_not_asked_for_is_not_spelled(name: str, wordy: Vocab) -> None:
+    """Every text of up to four entries, where the vocabulary does not spell freely."""
+    assert not wordy.spells_freely
+    automaton = CONTROLS[name].automaton.within(writable(wordy))
+    entries = over_entries(automaton, wordy)
+    ids = [
+        k for k in range(wordy.pad + 1, len(wordy)) if k in entries.ids or wordy.words[k] in wordy
+    ]
+    told: set[bool] = set()
+    for text in (text for n in range(5) for text in product(ids, repeat=n)):
+        if text and wordy.goes_on(text[0]):
+            assert not accepts(entries, text, wordy)
+            continue
+        words = wordy.tokens(text)
+        usual = wordy.encode(" ".join(words)) == list(text)
+        known = all(word in wordy or word in automaton.words for word in words)
+        found = accepts(entries, text, wordy)
+        assert found <= (automaton.accepts(words) and known), words
+        if usual and known and len(set(words)) == len(words):
+            assert found == automaton.accepts(words), words
+            told.add(found)
+    assert told == {True, False}
+
+
 def test_what_is_avoided_does_not_come_in_by_other_pieces(vocab: Vocab) -> None:
     a, go_b, c, ab = (vocab.words.index(entry) for entry in ("a", "##b", "c", "ab"))
     assert vocab.spell("abb") == (ab, go_b)

@@ -138,6 +138,26 @@ def test_lengths_alone_are_counted_in_whole_words(model: Model) -> None:
         assert set(result.tokens) <= set(model.vocab.plain_words)
 
 
+def test_a_vocabulary_of_words_spells_nothing_else_but_what_is_asked(tmp_path: Path) -> None:
+    """More whole words than pieces, and random weights that would draw pieces anywhere."""
+    names = [f"{a}{b}" for a in SYLLABLES for b in SYLLABLES]
+    vocab = Vocab.build([*names * 21, *(f"{name}ra" for name in names)], min_count=20, pieces=40)
+    config = ModelConfig(
+        vocab_size=len(vocab), embedding_dim=8, max_len=18, hidden=32, layers=2, heads=2
+    )
+    torch.manual_seed(0)
+    net = DiffusionLM(config, pad=vocab.pad, unk=vocab.unk)
+    net.length_counts[4:15] = 1
+    save_bundle(tmp_path, net, vocab)
+    wordy = Model.load(tmp_path)
+    assert not vocab.spells_freely
+    free = {word for r in generate(wordy, n=8, sampling=FAST) for word in r.tokens}
+    assert free <= set(vocab.plain_words)
+    for result in generate(wordy, Keyword("zumora") + Avoid("gigi"), n=8, sampling=FAST):
+        assert "zumora" in result.tokens
+        assert set(result.tokens) - {"zumora"} <= set(vocab.plain_words)
+
+
 # -- controls that read whole words -----------------------------------------------------------
 
 
