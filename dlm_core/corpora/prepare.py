@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from random import Random
 
 from dlm_core.config import AS_THEY_ARE, TextConfig
@@ -40,8 +41,10 @@ def learn(examples: Sequence[Example], text: TextConfig) -> tuple[TextConfig, st
     if text.case != "true" or text.capitals is not None:
         return text, None
     split = [_sentences(example, text) for example in examples]
-    cased = [sentences for sentences in split if not is_small(w for s in sentences for w in s)]
-    capitals = learn_capitals(sentence for sentences in cased for sentence in sentences)
+    cased, small = list[list[Words]](), list[list[Words]]()
+    for sentences in split:
+        (small if is_small(w for s in sentences for w in s) else cased).append(sentences)
+    capitals = learn_capitals(chain.from_iterable(cased), chain.from_iterable(small))
     told = (
         f"case: {len(split) - len(cased):,} of {len(split):,} texts are in small letters; "
         f"{len(capitals):,} words with capitals are learnt from the others"

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 FEWEST = 2
 """Uses of a word inside sentences from which its capitals are learnt."""
+MORE = 3.0
+"""How many times as common a word may be in the texts in small letters."""
 
 
 def is_small(words: Iterable[str]) -> bool:
@@ -17,16 +19,28 @@ def is_small(words: Iterable[str]) -> bool:
     return not any(character.isupper() for word in words for character in word)
 
 
-def learn_capitals(sentences: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    """Words that have capitals inside most of these sentences; and `I`, unless `i` is a word."""
+def learn_capitals(
+    sentences: Iterable[Sequence[str]], small: Iterable[Sequence[str]] = ()
+) -> tuple[str, ...]:
+    """Words that have capitals inside most of these sentences; and `I`, unless `i` is a word.
+
+    Args:
+        sentences: with capitals.
+        small: sentences that have lost them. A word that is far more common there is mostly
+            another one: the `new` of no `New York`.
+    """
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    lost = Counter(word for words in small for word in words)
+    seen = 0
     for words in sentences:
+        seen += len(words)
         for word in words[first_word(words) + 1 :]:
             forms[word.lower()][word] += 1
     learnt = set()
-    for small, counts in forms.items():
+    for word, counts in forms.items():
         form, uses = counts.most_common(1)[0]
-        if form != small and uses >= FEWEST and 2 * uses > counts.total():
+        another = lost[word] > MORE * lost.total() * counts.total() / seen
+        if form != word and uses >= FEWEST and 2 * uses > counts.total() and not another:
             learnt.add(form)
     if forms["i"]["i"] <= forms["i"]["I"]:
         learnt.add("I")

@@ -78,6 +78,13 @@ def test_a_word_i_of_another_language_stays_small() -> None:
     assert settings.capitals == ("Anna",)
 
 
+def test_a_word_of_names_that_is_common_in_small_letters_keeps_them() -> None:
+    cased = ["He left New York .", "She likes New York .", *["It rained again on us ."] * 8]
+    small = ["a new house of york", *["a new car and a new road"] * 6]
+    settings, _ = learn([Example(text) for text in cased + small], TextConfig(case="true"))
+    assert settings.capitals == ("I", "York")
+
+
 def test_a_corpus_without_capitals_says_so() -> None:
     rows = [Example("i know ann . she left")]
     settings, told = learn(rows, TextConfig(case="true"))
