@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,11 +63,17 @@ def read_jsonl(
     lines = Lines(path, "jsonl", encoding)
     others = dict(options or {})
     key = others.pop("text", "text")
+    nested: Counter[str] = Counter()
     for place, value in json_rows(path, lines):
         row = _row(path, place, value, "", lines.hint, key)
+        nested.update(name for name, part in row.items() if isinstance(part, list | dict))
         fields = scalar_fields(row, without=(key,))
         renamed = {field: fields.pop(old) for field, old in others.items() if old in fields}
         yield Example(spaced(row[key]), fields | renamed)
+    for name, rows in nested.items():
+        logging.getLogger("dlm").warning(
+            f"{path}: no field is made of key '{name}', a list or an object in {rows:,} rows"
+        )
 
 
 def read_labelled(path: Path, encoding: str | None = None) -> Iterator[Example]:

@@ -296,3 +296,14 @@ def test_without_datasets_it_is_said_what_to_install(
     with pytest.raises(MissingError, match="datasets, which is not installed") as caught:
         read_corpus(f"{reader}:{tmp_path / 'a.parquet'}")
     assert caught.value.hint == 'pip install "dlm[data]"'
+
+
+def test_lists_of_a_row_are_told_to_be_no_fields(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"text": "a", "tags": ["x", "y"], "n": 1}\n{"text": "b", "tags": []}\n' * 2)
+    assert [e.fields for e in read_corpus(f"jsonl:{path}")][:2] == [{"n": "1"}, {}]
+    assert [r.message for r in caplog.records] == [
+        f"{path}: no field is made of key 'tags', a list or an object in 4 rows"
+    ]
