@@ -295,9 +295,21 @@ class Model:
 
 
 def save_bundle(
-    path: Path, model: DiffusionLM, vocab: Vocab, provenance: dict[str, Any] | None = None
+    path: Path,
+    model: DiffusionLM,
+    vocab: Vocab,
+    provenance: dict[str, Any] | None = None,
+    bits: int = 16,
 ) -> None:
-    """Write config.json, tokenizer.json and model.safetensors into `path`."""
+    """Write config.json, tokenizer.json and model.safetensors into `path`.
+
+    Args:
+        path: of the folder.
+        model: the net.
+        vocab: its words.
+        provenance: further tables of config.json.
+        bits: of a weight, as `write_weights` has it.
+    """
     shape = model.config.model_dump(mode="json")
     data = {"format": FORMAT, "model": shape, **(provenance or {})}
     # all three on the disk before the first takes its place: an old bundle stays whole until then
@@ -308,7 +320,7 @@ def save_bundle(
     ):
         config.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
         vocab.save(tokenizer)
-        write_weights(weights, model.state_dict(), _binding(shape, vocab))
+        write_weights(weights, model.state_dict(), _binding(shape, vocab), bits)
 
 
 def is_bundle(path: Path) -> bool:

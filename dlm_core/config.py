@@ -271,6 +271,8 @@ class TrainConfig(Settings):
     save_every: int = Field(default=500, gt=0)
     eval_examples: int = Field(default=256, gt=0)
     sample_steps: int = Field(default=50, gt=0)
+    bits: Literal[8, 16] = 16
+    """Of a weight in the bundle: 8 halves its files, for a loss too small to be seen in texts."""
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
 

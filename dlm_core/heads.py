@@ -178,11 +178,20 @@ def fill(
         raise foreign(info, kind, folder, f": {sizes}") from error
 
 
-def write_head(model: Model, out: Path, weights: dict[str, Tensor], config: dict[str, Any]) -> None:
-    """Write head.safetensors and config.json, with the digest of the model it is for."""
+def write_head(
+    model: Model,
+    out: Path,
+    weights: dict[str, Tensor],
+    config: dict[str, Any],
+    bits: int = 16,
+) -> None:
+    """Write head.safetensors and config.json, with the digest of the model it is for.
+
+    `bits` of a weight are as `write_weights` has them.
+    """
     figures = {k: v for k, v in config.get("figures", {}).items() if math.isfinite(v)}
     config = {MODEL: model.digest, **config, "figures": figures}
-    write_weights(out / "head.safetensors", weights, belongs(config))
+    write_weights(out / "head.safetensors", weights, belongs(config), bits)
     write_json(out / "config.json", config, indent=1)
 
 

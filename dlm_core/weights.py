@@ -24,6 +24,10 @@ LARGEST = 65_504.0
 MOST_TEXT = 1 << 26
 """Bytes of a configuration at most."""
 _STAMP = "dlm"
+_SCALE = " scale"
+"""Ends the name of what the rows of a matrix in int8 are multiplied by."""
+_ROW = 64
+"""Numbers of a row that are worth a scale."""
 _APART = "restore the files as they were, or make it anew"
 
 
@@ -122,6 +126,8 @@ def read_weights(path: Path, belongs: Any = None) -> dict[str, Any]:
         tensors = load(data)
     except Exception as error:  # safetensors raises its own SafetensorError
         raise MissingError(f"{path} is broken or truncated: {error}") from error
+    for name in [name for name in tensors if name + _SCALE in tensors]:
+        tensors[name] = tensors[name].float() * tensors.pop(name + _SCALE).float()
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             continue
@@ -148,13 +154,14 @@ def fitting(tensors: dict[str, Any], wanted: dict[str, Any], path: Path) -> dict
     return tensors
 
 
-def write_weights(path: Path, tensors: dict[str, Any], belongs: Any = None) -> None:
+def write_weights(path: Path, tensors: dict[str, Any], belongs: Any = None, bits: int = 16) -> None:
     """Write floats as fp16 (counts stay as they are), whole or not at all.
 
     Args:
         path: of the file.
         tensors: by name.
         belongs: what other files say that it is only right with; a value that JSON has.
+        bits: 8 writes large matrices, but for word vectors, as int8 and a scale a row.
 
     Raises:
         DLMError: a number is not finite, or too large for fp16; or the disk is full.
@@ -173,10 +180,29 @@ def write_weights(path: Path, tensors: dict[str, Any], belongs: Any = None) -> N
         return small
 
     small = {k: shrink(k, v) for k, v in tensors.items()}
+    if bits == 8:
+        small = _in_bytes(small)
     stamp = _digest(save(small))
     if belongs is not None:
         stamp += f" {_digest_of(belongs)}"
     write_bytes(path, save(small, {_STAMP: stamp}))
+
+
+def _in_bytes(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Large matrices as the nearest of 255 multiples of 1/127 of the largest of a row."""
+    import torch
+
+    found = {}
+    for name, value in tensors.items():
+        found[name] = value
+        if (
+            value.dtype == torch.float16 and value.dim() == 2 and value.shape[1] >= _ROW
+            and not name.endswith("embedding.weight")
+        ):  # fmt: skip
+            scale = (value.float().abs().amax(1, keepdim=True) / 127).clamp(min=2e-7).half()
+            found[name] = (value.float() / scale.float()).round().clamp(-127, 127).to(torch.int8)
+            found[name + _SCALE] = scale
+    return found
 
 
 def _counts(name: str) -> bool:

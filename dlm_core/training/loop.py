@@ -390,8 +390,9 @@ class Trainer:
         """Write the bundle with the averaged weights into `out`."""
         with self.ema_weights():
             save_bundle(
-                self.out, self.model, self.vocab, {"train": self.config.model_dump(mode="json")}
-            )
+                self.out, self.model, self.vocab, {"train": self.config.model_dump(mode="json")},
+                self.config.bits,
+            )  # fmt: skip
 
 
 def _assign(model: nn.Module, values: dict[str, Tensor]) -> None:

@@ -232,4 +232,4 @@ class WriterTrainer(Trainer):
         names = [code for code, _ in sorted(self.ids.items(), key=lambda item: item[1])]
         settings = self.config.model_dump(mode="json", exclude={"model"})
         config = {"codes": names, "usual": usual, "train": settings}
-        write_head(self.base, self.bundle, tensors, config)
+        write_head(self.base, self.bundle, tensors, config, self.config.bits)

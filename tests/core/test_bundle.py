@@ -177,3 +177,22 @@ assert not heavy, heavy
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_weights_of_eight_bits_are_the_nearest_that_a_row_has(
+    make_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    model = make_model(hidden=128)
+    size = {}
+    for bits in (8, 16):
+        folder = tmp_path / str(bits)
+        save_bundle(folder, model.net, model.vocab, bits=bits)
+        size[bits] = (folder / "model.safetensors").stat().st_size
+    found = Model.load(str(tmp_path / "8")).net.state_dict()
+    for name, value in model.net.state_dict().items():
+        if value.dim() == 2 and value.shape[1] >= 64 and name != "embedding.weight":
+            step = value.abs().amax(1, keepdim=True) / 127
+            assert bool(((found[name] - value).abs() <= 0.51 * step + 0.002 * value.abs()).all())
+        else:
+            assert torch.equal(found[name], value)
+    assert size[8] < 0.6 * size[16]
