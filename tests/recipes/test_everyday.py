@@ -15,11 +15,11 @@ from dlm_core.recipes.recipe import read_recipe
 EXAMPLES = Path(__file__).parents[2] / "examples" / "recipes"
 
 
-@pytest.mark.parametrize("name", ["everyday", "everyday-roc"])
-def test_every_key_of_it_is_known(name: str) -> None:
+@pytest.mark.parametrize(("name", "words"), [("everyday", 10_000), ("everyday-roc", 5_000)])
+def test_every_key_of_it_is_known(name: str, words: int) -> None:
     recipe = read_recipe(EXAMPLES / f"{name}.toml")
     assert (recipe.lm.text.case, recipe.lm.text.full_stop) == ("true", True)
-    assert recipe.lm.max_words == 5000
+    assert recipe.lm.max_words == words
     assert not any(head.cls.kind == "semantic" for head in recipe.heads)
 
 
@@ -29,7 +29,7 @@ def test_its_corpora_are_read(tmp_path: Path, shared: Path) -> None:
         (tmp_path / name).symlink_to(shared / "data" / name)
     recipe = read_recipe(tmp_path / "everyday.toml")
     assert recipe.lm.text == TextConfig(case="true", full_stop=True)
-    assert (recipe.lm.pieces, recipe.lm.min_count) == (1500, 2)
+    assert (recipe.lm.pieces, recipe.lm.min_count) == (1000, 1)
     (sentiment,) = (head for head in recipe.heads if head.name == "sentiment")
     corpora = (recipe.data.corpus, recipe.data.valid, sentiment.corpus)
     files = ("commongen.train.tgt.txt", "commongen.dev.tgt.txt", "sent_train.tsv")
