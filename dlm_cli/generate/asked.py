@@ -39,7 +39,7 @@ def read_seed(value: str) -> int:
         ) from error
 
 
-def _resolve(cls: type[_S], base: _S, options: dict[str, Any]) -> _S:
+def resolve(cls: type[_S], base: _S, options: dict[str, Any]) -> _S:
     """Validate options, over those of a recipe, as settings; the error names the option."""
     from pydantic import ValidationError
 
@@ -128,8 +128,8 @@ def read_asked(context: typer.Context) -> Recipe:
     base = context.obj or Recipe()  # of the callback of --recipe
     # `eta` of the settings is the option `--eta`, `mode` is `--guidance`
     options = {FLAGS_BACK.get(name, name): value for name, value in given.items()}
-    sampling = _resolve(SamplingConfig, base.sampling, options)
-    guidance = _resolve(GuidanceConfig, base.guidance, options)
+    sampling = resolve(SamplingConfig, base.sampling, options)
+    guidance = resolve(GuidanceConfig, base.guidance, options)
     warn_of_idle_options(sampling, guidance)
     keys = ("model", "n", "select", "keep", "verify", "until_satisfied")
     return Recipe(

@@ -67,6 +67,7 @@ class WordAutomaton(ControlSpec):
                 source=source,
                 span=(start, start + len(word.text)),
                 hint=word.hint,
+                field=field or None,
             )
         _ = self.automaton
 

@@ -174,6 +174,7 @@ class Semantic(ControlSpec):
                 f"control 'semantic', field '{self.field}': this model has no words for the value",
                 source=self.value,
                 hint=did_you_mean(self.value, values),
+                field=self.field,
             )
 
     def lengths(self, info: ModelInfo) -> Lengths:

@@ -56,7 +56,7 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
     def _call_error(cls, error: ValidationError) -> WrongSpecError:
         example = f"for example {cls.examples[0]}" if cls.examples else None
         fault = first_fault(cls._what, cls.kind, error, [*cls.model_fields], example)
-        return WrongSpecError(fault.message, hint=fault.hint)
+        return WrongSpecError(fault.message, hint=fault.hint, field=fault.field)
 
     @model_validator(mode="before")
     @classmethod

@@ -117,7 +117,7 @@ def generate(
 
 def generate_batches(
     model: ModelLike,
-    requests: Sequence[Request],
+    requests: Sequence[Request | Prepared],
     *,
     sampling: SamplingLike = None,
     guidance: GuidanceLike = None,
@@ -130,14 +130,15 @@ def generate_batches(
 ) -> Iterator[list[tuple[int, Result]]]:
     """Walk many requests, of different controls, in shared batches.
 
-    Texts of like lengths share a batch, sorted within the next `WINDOW` batches.
+    Texts of like lengths share a batch, sorted within the next `WINDOW` batches. A request that
+    `prepare` has prepared already, with this model and guidance, is not prepared again.
 
     Yields:
         as batches are done, (index of the request, result), in order of requests and seeds; when a
         batch fails, first what is finished, so that nothing is lost.
     """
     for request in requests:
-        if not isinstance(request, Request):
+        if not isinstance(request, Request | Prepared):
             raise UsageError(f"requests: expected a Request, got {request!r}")
     size = whole("batch_size", batch_size, 1)
     if deterministic:
@@ -145,13 +146,16 @@ def generate_batches(
     settings = sampling_of(sampling), guidance_of(guidance)
     loaded = model_of(model)
     plugins = plugins or load_plugins()
-    prepared = [prepare(loaded, request, plugins, settings[1]) for request in requests]
+    prepared = [
+        one if isinstance(one, Prepared) else prepare(loaded, one, plugins, settings[1])
+        for one in requests
+    ]
     named = [
         helpers(p.request.controls, loaded.info, plugins, verify, p.writer is not None)
         for p in prepared
     ]
     run = _Run(loaded, prepared, named, *settings, verify, on_step)
-    total = -(-sum(request.n for request in requests) // size) * run.sampling.steps
+    total = -(-sum(p.request.n for p in prepared) // size) * run.sampling.steps
     return _in_order(run, size, progress, total)
 
 
