@@ -8,6 +8,7 @@ import typer
 
 from dlm_cli.files import check_output
 from dlm_cli.generate.options import GUIDANCE, SAMPLING
+from dlm_cli.generate.trace import check_trace
 from dlm_cli.output import stderr, warn
 from dlm_cli.requests.recipes import FLAGS, Recipe
 from dlm_core.config import GuidanceConfig, SamplingConfig, Settings
@@ -100,7 +101,13 @@ def check_options(context: typer.Context) -> None:
         raise UsageError("option '--until-satisfied' needs verdicts", "leave out --no-verify")
     inputs = [("--requests", requests), ("--recipe", asked["recipe"])]
     inputs += [("--plugin", path) for path in asked["plugin"] or ()]
+    if requests is not None and asked["trace"] is not None:
+        raise UsageError(
+            "options '--requests' and '--trace' exclude each other", "trace one request: -c SPEC"
+        )
     if not asked["dry_run"]:
+        if asked["trace"] is not None:
+            check_trace(asked["trace"], asked["force"])
         check_output(output, inputs, asked["force"], resume)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dlm_controls.pattern.automaton import Automaton, TooManyStatesError
 from dlm_controls.spelling import UnknownWord, ranks, unknown
@@ -41,6 +41,11 @@ class WordAutomaton(ControlSpec):
                 f"control '{shorten(str(self))}' {error}",
                 "ask for fewer or shorter phrases, or fewer gaps",
             ) from error
+
+    @classmethod
+    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """The model's words."""
+        return info.vocab.plain_words
 
     def typed(self) -> Iterable[tuple[str, str, int]]:
         """Each word that the user typed, what it stands in, and at which character of that."""

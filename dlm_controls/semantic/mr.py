@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -113,6 +113,12 @@ class MR(ControlSpec):
             return [f"{before}{field}[" for field in tables.FIELDS if field not in given]
         return [f"{before}{name}[{value}]" for value in tables.VALUES[field]]
 
+    @classmethod
+    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """As of a fact."""
+        fact = {"field": given.get("facts.0")}
+        return Semantic.values("field" if field == "facts.0" else "value", fact, info)
+
     def body(self) -> str:
         """The representation in quotes, in the order of the corpus."""
         return '"' + ", ".join(f"{field}[{value}]" for field, value in self.facts) + '"'
@@ -166,14 +172,16 @@ class MR(ControlSpec):
 
     def faults(self, words: Sequence[str]) -> int:
         """How many facts of a draft are missing, wrong, said twice or added."""
-        return sum(map(len, _found(words, self.specs).values()))
+        judged = [oracle.judge(words, spec.mr_field, spec.mr_value) for spec in self.specs]
+        return sum(map(len, _found(words, self.specs, judged).values()))
 
     def verify(self, text: str) -> Verdict:
         """All facts in their fields, each once, nothing against them, and nothing else."""
-        words = text.split()
+        words = typed = text.split()
         for spec in self.specs:
             words = spec.known_words(words)
-        found = _found(words, self.specs)
+        judged = [oracle.judge(words, spec.mr_field, spec.mr_value) for spec in self.specs]
+        found = _found(words, self.specs, judged)
         detail = "; ".join(f"{what}: {', '.join(facts)}" for what, facts in found.items() if facts)
         parts = {
             "said": not found["missing"],
@@ -182,7 +190,10 @@ class MR(ControlSpec):
             "nothing_added": not found["added"],
         }
         share = 1 - len(found["missing"]) / len(self.facts)
-        return Verdict(all(parts.values()), detail or "all said, and no more", share, parts=parts)
+        pairs = zip(self.specs, judged, strict=True) if len(words) == len(typed) else ()
+        places = [place for spec, one in pairs for place in spec.places(one)]
+        detail = detail or "all said, and no more"
+        return Verdict(all(parts.values()), detail, share, parts, places)
 
     @classmethod
     def text_faults(cls, words: Sequence[str]) -> dict[str, list[str]]:
@@ -190,12 +201,14 @@ class MR(ControlSpec):
         return Semantic.text_faults(words)
 
 
-def _found(tokens: Sequence[str], specs: Sequence[Semantic]) -> dict[str, list[str]]:
+def _found(
+    tokens: Sequence[str], specs: Sequence[Semantic], judged: Sequence[oracle.Judgement]
+) -> dict[str, list[str]]:
     """What is not as it should be, by kind; of a text with stand-ins for unknown places."""
     fields = [spec.mr_field for spec in specs]
-    judged = [(spec, oracle.judge(tokens, spec.mr_field, spec.mr_value)) for spec in specs]
-    missing = [f"{spec.mr_field}[{spec.said}]" for spec, j in judged if not j.right_field]
-    wrong = [j.detail for _, j in judged if not j.consistent and j.right_field]
+    pairs = zip(specs, judged, strict=True)
+    missing = [f"{spec.mr_field}[{spec.said}]" for spec, j in pairs if not j.right_field]
+    wrong = [j.detail for j in judged if not j.consistent and j.right_field]
     said = dict.fromkeys((m.field, m.value) for m in reader.read_mentions(tokens))
     wrong = wrong or oracle.contradictions(tokens)
     added = [f"{f}[{v}]" for f, v in said if f not in fields]

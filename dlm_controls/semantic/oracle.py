@@ -54,12 +54,16 @@ _RANGE = "£ 20 - 25"
 
 @dataclass(frozen=True)
 class Judgement:
-    """The three measures of a fact in a text; `detail` says what is wrong, or is empty."""
+    """The three measures of a fact in a text; `detail` says what is wrong, or is empty.
+
+    `places` are the tokens, from and to, that state it.
+    """
 
     value: bool
     right_field: bool
     consistent: bool
     detail: str
+    places: tuple[tuple[int, int], ...] = ()
 
 
 def has_value(tokens: Sequence[str], field: str, value: str) -> bool:
@@ -112,7 +116,9 @@ def judge(tokens: Sequence[str], field: str, value: str) -> Judgement:
         detail = detail or f"'{wanted}' does not occur"
     elif not sound:
         detail = detail or f"'{wanted}' occurs, but not as {known}"
-    return Judgement(said, bool(sound), not against, detail)
+    owners = reading.owners
+    places = [(owners[reading.facts[k].start], owners[reading.facts[k].end - 1] + 1) for k in mine]
+    return Judgement(said, bool(sound), not against, detail, tuple(places))
 
 
 def contradictions(tokens: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -21,7 +21,7 @@ from dlm_core.control.grammar import unquote
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.shown import Shown
 from dlm_core.control.spec import SpecValueError
-from dlm_core.control.verdict import Verdict
+from dlm_core.control.verdict import Place, Verdict
 from dlm_core.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
@@ -107,6 +107,13 @@ class Semantic(ControlSpec):
         if field is None:
             return [f"{field}=" for field in tables.FIELDS]
         return [f"{name}={value}" for value in tables.VALUES[field]]
+
+    @classmethod
+    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """Fields, and the values of the given one."""
+        if field == "field":
+            return tables.FIELDS
+        return tables.VALUES.get(reader.canonical_field(str(given.get("field"))) or "", ())
 
     def body(self) -> str:
         """FIELD=VALUE."""
@@ -276,13 +283,21 @@ class Semantic(ControlSpec):
 
     def verify(self, text: str) -> Verdict:
         """The value's words occur (the paper's measure), say this field, and nothing denies it."""
-        found = oracle.judge(self.known_words(text.split()), self.mr_field, self.mr_value)
+        words = text.split()
+        known = self.known_words(words)
+        found = oracle.judge(known, self.mr_field, self.mr_value)
         parts = {
             "value": found.value,
             "right_field": found.right_field,
             "consistent": found.consistent,
         }
-        return Verdict(all(parts.values()), found.detail, parts=parts)
+        # a stand-in of another number of words moves all places
+        places = self.places(found) if len(known) == len(words) else []
+        return Verdict(all(parts.values()), found.detail, parts=parts, places=places)
+
+    def places(self, found: oracle.Judgement) -> list[Place]:
+        """Where a text states it."""
+        return [Place(start, end, self.field) for start, end in found.places]
 
     def verify_not(self, text: str) -> Verdict:
         """Neither do the value's words occur, nor does the text say it in others."""

@@ -49,9 +49,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlm_core.control.compose import Asked
+    from dlm_core.results import Step
 
-    StepCallback = Callable[[float, list[str]], None]
-    """(t, texts of x_0_hat) after a step."""
+    StepCallback = Callable[[list[Step]], None]
+    """What each text is after a step."""
 
 WINDOW = 4
 """Batches whose texts are sorted by length before they are walked: results wait for no more."""
@@ -73,6 +74,7 @@ def generate(
     on_step: StepCallback | None = None,
     select: SelectorSpec | str | None = None,
     keep: int | None = None,
+    trace: bool = False,
 ) -> list[Result]:
     """Generate n texts.
 
@@ -89,9 +91,10 @@ def generate(
         verify: also judge each text by its controls' verdicts.
         plugins: who provides the controls (named in reports); loaded on demand if omitted.
         progress: called with (steps done, steps in all).
-        on_step: called with t and the current words of x_0_hat, for watching.
+        on_step: called with a `Step` a text of a batch, for watching: of its first draft.
         select: chooses among the n texts, for example `MBR(utility="bleu")` or `"mbr:bleu"`.
         keep: how many it keeps, best first; 1 if omitted (`none`: all).
+        trace: keep every step of the draft that stands, and of its corrections, in `Result.trace`.
 
     Raises:
         UsageError: an argument is of the wrong kind or out of range.
@@ -109,7 +112,7 @@ def generate(
     batches = generate_batches(
         model, [request], sampling=sampling, guidance=guidance, batch_size=batch_size,
         deterministic=deterministic, verify=verify, plugins=plugins, progress=progress,
-        on_step=on_step,
+        on_step=on_step, trace=trace,
     )  # fmt: skip
     results = [result for batch in batches for _, result in batch]
     return results if selector is None else choose(selector, results, kept, owner=owner)
@@ -127,6 +130,7 @@ def generate_batches(
     plugins: Plugins | None = None,
     progress: Progress | None = None,
     on_step: StepCallback | None = None,
+    trace: bool = False,
 ) -> Iterator[list[tuple[int, Result]]]:
     """Walk many requests, of different controls, in shared batches.
 
@@ -154,7 +158,7 @@ def generate_batches(
         helpers(p.request.controls, loaded.info, plugins, verify, p.writer is not None)
         for p in prepared
     ]
-    run = _Run(loaded, prepared, named, *settings, verify, on_step)
+    run = _Run(loaded, prepared, named, *settings, verify, on_step, trace)
     total = -(-sum(p.request.n for p in prepared) // size) * run.sampling.steps
     return _in_order(run, size, progress, total)
 
@@ -171,6 +175,7 @@ class _Run:
     guidance: GuidanceConfig
     verify: bool
     on_step: StepCallback | None
+    trace: bool
 
     @usual_torch()
     def results(
@@ -180,7 +185,7 @@ class _Run:
 
         def walks(some: Sequence[Sample], stream: str, told: StepCallback | None = None) -> Walk:
             made = self.model, self.prepared, some, self.sampling, self.guidance
-            return Walk(*made, told, stream)
+            return Walk(*made, told, stream, self.trace)
 
         groups = [self._drafts(sample) for sample in batch]
         rows = [draft for group in groups for draft in group]
@@ -217,7 +222,7 @@ class _Run:
     def _told(self, firsts: Sequence[int]) -> StepCallback | None:
         """Tells of the first draft of each text."""
         told = self.on_step
-        return told and (lambda t, texts: told(t, [texts[row] for row in firsts]))
+        return told and (lambda steps: told([steps[row] for row in firsts]))
 
     def _result(self, sample: Sample, draft: Draft) -> Result:
         owner = self.prepared[sample.owner]
@@ -241,6 +246,7 @@ class _Run:
             controls=reports,
             signature=signature(*made, self.helpers[sample.owner]),
             drafts=draft.steps,
+            trace=draft.trace,
         )
 
     @usual_torch()

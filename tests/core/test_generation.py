@@ -235,7 +235,7 @@ def test_a_padded_model_finds_its_own_length(
         n=2,
         sampling=FAST,
         plugins=plugins,
-        on_step=lambda t, texts: watched.append(texts),
+        on_step=lambda steps: watched.append(list(map(str, steps))),
     )
     assert texts(results) == ["The Mill is cheap"] * 2
     assert watched[-1] == ["The Mill is cheap"] * 2
