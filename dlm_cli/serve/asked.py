@@ -20,6 +20,7 @@ from dlm_core.control.compose import Controls, Term
 from dlm_core.control.parse import parse_spec
 from dlm_core.errors import DLMError, did_you_mean
 from dlm_core.natural import detokenise
+from dlm_core.selection import parse_selector
 from dlm_core.text import load_json
 
 if TYPE_CHECKING:
@@ -119,8 +120,10 @@ def _within(data: dict[str, Any], limits: Limits) -> Completion:
 
 def _checked(wish: Completion, job: Job, limits: Limits) -> Asked:
     seed = secrets.randbelow(2**31) if wish.seed is None else wish.seed
+    if wish.select is not None:  # before `make_item` asks it for all it needs
+        selector = parse_selector(wish.select, job.plugins.selectors)
+        _refuse_paths(dict(selector).values(), "select")
     item = make_item((), wish.n, seed, wish.select, wish.keep, job.plugins)
-    _refuse_paths([] if item.selector is None else dict(item.selector).values(), "select")
     terms = [_term(spec, f"controls.{k}", job) for k, spec in enumerate(wish.controls)]
     infill = _infill(wish, job)
     sides: Any = None if infill is None else infill.spec.bind(job.info)

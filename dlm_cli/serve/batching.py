@@ -41,12 +41,12 @@ class Slice(NamedTuple):
 
     ticket: Ticket
     first: int
-    count: int
+    size: int
 
     def request(self, prepared: Prepared) -> Prepared:
         """A request for these texts alone."""
         whole = prepared.request
-        part = Request(whole.controls, self.count, whole.seed + self.first)
+        part = Request(whole.controls, self.size, whole.seed + self.first)
         return replace(prepared, request=part)
 
 
@@ -136,7 +136,7 @@ class Batcher:
             if slices:
                 self._make(slices)
                 self._ended, self._shared = time.monotonic(), len(slices) > 1
-                texts, seconds = sum(part.count for part in slices), self._ended - started
+                texts, seconds = sum(part.size for part in slices), self._ended - started
                 self._pace.add(texts, seconds)
                 self._meters.batch(texts, seconds)
 
@@ -235,7 +235,7 @@ class _Told:
         start = 0
         for part in self._slices:
             if part.ticket.streams:
-                found = map(detokenise, texts[start : start + part.count])
+                found = map(detokenise, texts[start : start + part.size])
                 drafts = dict(enumerate(found, part.first))
                 part.ticket.tell(Drafts(self._step, self._steps, t, drafts))
-            start += part.count
+            start += part.size

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from dlm_cli.serve.answer import Answer
 from dlm_cli.serve.asked import read_asked
 from dlm_cli.serve.clients import GoneError, check_key, read_body, unless_gone
-from dlm_cli.serve.doors import COMPLETIONS
+from dlm_cli.serve.doors import COMPLETIONS, LEFT
 from dlm_cli.serve.errors import RefusedError
 from dlm_cli.serve.ticket import Drafts, Event, Ticket
 
@@ -38,7 +38,7 @@ async def complete(request: Request) -> Response:
         service.batcher.submit(ticket)
         return await _Answering(request, service, ticket, answer).response()
     except GoneError:
-        return Response()  # to nobody
+        return Response(status_code=LEFT)  # to nobody
 
 
 class _Answering:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dlm_cli.serve.service import Service
 
 COMPLETIONS = "/v1/completions"
-_LEFT = 499
+LEFT = 499
 """Counted for a client that left before its answer was whole."""
 
 
@@ -25,7 +25,7 @@ class _Visit:
 
     outer: Send
     patience: float
-    status: int = _LEFT
+    status: int = LEFT
     whole: bool = False
     late: bool = False
 
@@ -74,5 +74,5 @@ class Doors:
         finally:
             self.service.inside -= 1
             if scope["path"] == COMPLETIONS:
-                status = visit.status if visit.whole else _LEFT
+                status = visit.status if visit.whole else LEFT
                 self.service.meters.answer(status, time.monotonic() - started)

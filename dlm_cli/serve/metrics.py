@@ -25,28 +25,20 @@ class Meters:
     """Counts of one server, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        own = {"registry": self.registry}
-        self._answers = Counter(
-            "dlm_answers",
-            "Completions answered, by status (499: the client left).",
-            ["status"],
-            **own,
-        )
-        self._seconds = Histogram(
-            "dlm_answer_seconds", "From the request to its whole answer.", **own
-        )
-        self._texts = Counter("dlm_texts", "Texts sent.", **own)
-        self._words = Counter("dlm_words", "Words of texts sent.", **own)
-        self._verdicts = Counter(
-            "dlm_verdicts", "Verdicts of controls.", ["control", "verdict"], **own
-        )
-        self._batches = Histogram(
-            "dlm_batch_texts", "Texts walked together.", buckets=_SIZES, **own
-        )
-        self._batch_seconds = Histogram("dlm_batch_seconds", "Time of a batch.", **own)
-        self._waiting = Gauge("dlm_texts_waiting", "Texts that no batch has yet.", **own)
-        ProcessCollector(registry=self.registry)
+        self.registry = own = CollectorRegistry()
+        told = "Completions answered, by status (499: the client left)."
+        self._answers = Counter("dlm_answers", told, ["status"], registry=own)
+        told = "From a request to its whole answer."
+        self._seconds = Histogram("dlm_answer_seconds", told, registry=own)
+        self._texts = Counter("dlm_texts", "Texts sent.", registry=own)
+        self._words = Counter("dlm_words", "Words of texts sent.", registry=own)
+        told = "Verdicts of controls."
+        self._verdicts = Counter("dlm_verdicts", told, ["control", "verdict"], registry=own)
+        told = "Texts walked together."
+        self._batches = Histogram("dlm_batch_texts", told, buckets=_SIZES, registry=own)
+        self._batch_seconds = Histogram("dlm_batch_seconds", "Time of a batch.", registry=own)
+        self._waiting = Gauge("dlm_texts_waiting", "Texts that no batch has yet.", registry=own)
+        ProcessCollector(registry=own)
 
     def watch(self, waiting: Callable[[], int]) -> None:
         """Where the number of texts that wait is read."""

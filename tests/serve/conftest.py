@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from dlm_cli.serve.service import Service
 from dlm_core.bundle import Model
 
 STEPS = 4
+SAMPLING = {"steps": STEPS, "drafts": 1, "corrections": 0}
 PLUGIN = '''
 """Controls that wait until they may go on, and that fail."""
 import threading
@@ -112,8 +114,9 @@ Serve = Callable[..., Running]
 def running(model: Model, **options: Any) -> Iterator[Running]:
     size, key = options.pop("batch_size", 8), options.pop("key", "")
     steps, plugins = options.pop("steps", STEPS), options.pop("plugins", ())
-    asked = Recipe(sampling={"steps": steps}, plugins=plugins)
+    asked = Recipe(sampling={**SAMPLING, "steps": steps}, plugins=plugins)
     there = Running(Service(Job.of(asked, size), model, Limits(**options), key))
+    there.bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # a client soon is slow
     there.thread.start()
     there.until(lambda: there.server.started)
     try:
