@@ -19,13 +19,13 @@ from dlm_cli.serve.errors import RefusedError
 from dlm_cli.serve.ticket import Drafts, Ticket
 from dlm_core.generation.generate import generate_batches
 from dlm_core.generation.prepare import Prepared, Request, prepare
-from dlm_core.natural import detokenise
 
 if TYPE_CHECKING:
     from dlm_cli.generate.job import Job
     from dlm_cli.serve.limits import Limits
     from dlm_cli.serve.metrics import Meters
     from dlm_core.bundle import Model
+    from dlm_core.results import Step
 
 _LONGEST_RETRY = 60
 _FRESH = 0.1
@@ -220,6 +220,7 @@ class Batcher:
             plugins=self._job.plugins,
             progress=step,
             on_step=_Told(slices, sampling.steps) if streams else None,
+            trace=any(part.ticket.traced for part in slices),
         )
 
 
@@ -229,13 +230,12 @@ class _Told:
     def __init__(self, slices: Sequence[Slice], steps: int) -> None:
         self._slices, self._steps, self._step = slices, steps, 0
 
-    def __call__(self, t: float, texts: list[str]) -> None:
+    def __call__(self, texts: Sequence[Step]) -> None:
         """The texts of a batch stand in the order of its requests and their seeds."""
         self._step += 1
         start = 0
         for part in self._slices:
             if part.ticket.streams:
-                found = map(detokenise, texts[start : start + part.size])
-                drafts = dict(enumerate(found, part.first))
-                part.ticket.tell(Drafts(self._step, self._steps, t, drafts))
+                drafts = dict(enumerate(texts[start : start + part.size], part.first))
+                part.ticket.tell(Drafts(self._step, self._steps, drafts))
             start += part.size

@@ -33,8 +33,9 @@ async def complete(request: Request) -> Response:
     try:
         body = await read_body(request, service.limits)
         asked = await run_in_threadpool(read_asked, body, service.job, service.limits, service.name)
-        ticket = Ticket(asked.item, asked.wish.temperature, bool(asked.wish.stream))
-        answer = Answer(asked, service.name, service.fingerprint)
+        wish = asked.wish
+        ticket = Ticket(asked.item, wish.temperature, bool(wish.stream), bool(wish.trace))
+        answer = Answer(asked, service.job, service.name, service.fingerprint)
         service.batcher.submit(ticket)
         return await _Answering(request, service, ticket, answer).response()
     except GoneError:
@@ -69,8 +70,7 @@ class _Answering:
         """Drafts, the texts, the end."""
         try:
             while isinstance(event, Drafts):
-                drafts = self.answer.drafts(event.step, event.steps, event.t, event.texts)
-                yield _event(drafts)
+                yield _event(self.answer.drafts(event))
                 event = await unless_gone(self.request, self.ticket.next())
             if isinstance(event, Exception):
                 yield _event(RefusedError.of(event).body)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Sequence
+from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
@@ -17,14 +21,18 @@ from dlm_cli.serve.errors import RefusedError
 from dlm_core.calling import plugin_errors
 from dlm_core.control.weight import control_name, usual_weight
 from dlm_core.errors import DLMError, did_you_mean
+from dlm_core.selection import check_selector, parse_selector
+from dlm_core.text import load_json
 
 if TYPE_CHECKING:
     from dlm_cli.generate.job import Job
     from dlm_cli.serve.service import Service
     from dlm_core.control.compose import ControlSpec
+    from dlm_core.plugins.registry import Plugins
 
 router = APIRouter()
 _STARTED = int(time.time())
+_OFFERS = 20
 
 
 def _service(request: Request) -> Service:
@@ -61,6 +69,66 @@ def controls(request: Request) -> Response:
     return JSONResponse({"object": "list", "data": data})
 
 
+@router.get("/v1/controls/{kind}/values")
+def values(kind: str, request: Request, field: str, typed: str = "", given: str = "{}") -> Response:
+    """What a field may go on with; `given` has the other fields, as JSON."""
+    service = _service(request)
+    check_key(request, service.key)
+    known = service.job.plugins.controls
+    if kind not in known:
+        hint = did_you_mean(kind, known)
+        raise RefusedError(404, "not_found", f"no control '{kind[:80]}'", hint, param="kind")
+    try:
+        others = load_json(given)
+    except ValueError as error:
+        raise RefusedError(400, "invalid_request", f"given: {error}", param="given") from error
+    if not isinstance(others, dict):
+        raise RefusedError(400, "invalid_request", "given: expected an object", param="given")
+    provider = service.job.plugins.origin("control", kind)
+    with plugin_errors(control_name(kind, provider), "values"):
+        offers = _going_on(typed, list(known[kind].values(field, others, service.job.info)))
+    return JSONResponse({"object": "list", "data": offers})
+
+
+def _going_on(typed: str, known: Sequence[str]) -> list[str]:
+    """Values that begin as what is typed does, or go on from its last word."""
+    last = re.search(r"[^\s,]*$", typed)
+    assert last is not None
+    before = typed[: last.start()]
+    whole = (value for value in known if value.casefold().startswith(typed.casefold()))
+    words = (value for value in known if value.casefold().startswith(last[0].casefold()))
+    more = (before + value for value in words) if before else ()
+    return list(dict.fromkeys(islice(chain(whole, more), _OFFERS)))
+
+
+@router.get("/v1/selectors")
+def selectors(request: Request) -> Response:
+    """What can choose among the texts of a request, with the examples that work here."""
+    service = _service(request)
+    check_key(request, service.key)
+    plugins = service.job.plugins
+    data = [
+        {
+            "kind": kind,
+            "summary": cls.summary(),
+            "examples": [spec for spec in cls.examples if _works(spec, plugins)],
+            "provider": plugins.origin("selector", kind),
+        }
+        for kind, cls in sorted(plugins.selectors.items())
+    ]
+    return JSONResponse({"object": "list", "data": data})
+
+
+def _works(spec: str, plugins: Plugins) -> bool:
+    """The selector names no path and has all that it needs."""
+    try:
+        selector = parse_selector(spec, plugins.selectors)
+        check_selector(selector)
+    except DLMError:
+        return False
+    return not any(isinstance(value, Path) for value in dict(selector).values())
+
+
 @router.get("/health")
 def health(request: Request) -> Response:
     """200 while requests are let in, 503 once the server is being stopped."""
@@ -84,6 +152,7 @@ def _model(service: Service) -> dict[str, Any]:
         "parameters": parameter_count(info),
         "vocabulary": len(info.vocab),
         "max_words": min(service.limits.max_words or info.max_words, info.max_words),
+        "max_n": service.limits.max_n,
         "heads": info.heads,
     }
     return {

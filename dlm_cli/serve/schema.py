@@ -46,6 +46,8 @@ class Completion(Settings):
     """The texts with prompt and suffix around them."""
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    trace: bool | None = None
+    """Drafts come with the certainty of each word, the texts with every step and a command."""
     user: str | None = None
     """The caller's own; not read."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dlm_core.generation.prepare import Prepared
     from dlm_core.plugins.registry import Plugins
     from dlm_core.results import Result
+    from dlm_core.results import Step as TextStep
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,7 @@ class Drafts:
 
     step: int
     steps: int
-    t: float
-    texts: dict[int, str]
+    texts: dict[int, TextStep]
 
 
 Event = Drafts | list["Result"] | Exception
@@ -37,6 +37,7 @@ class Ticket:
         item: what is asked.
         temperature: of its words; the server's own if None. Texts of one batch share it.
         streams: drafts are told.
+        traced: every step is kept.
         gone: nobody waits for it any more.
         taken: how many of its texts batches have taken.
         prepared: its controls, once they are built.
@@ -45,6 +46,7 @@ class Ticket:
     item: Item
     temperature: float | None = None
     streams: bool = False
+    traced: bool = False
     gone: bool = False
     taken: int = 0
     prepared: Prepared | None = None
