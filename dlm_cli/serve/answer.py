@@ -57,6 +57,8 @@ class Answer:
         told = result.model_dump(mode="json")
         if self.asked.wish.trace:
             told = result.view | {"command": typed_again(self._recipe, result.seed)}
+            for control, term in zip(told["controls"], self.asked.item.controls, strict=True):
+                control["spec"] = str(term)  # of an object, which is typed as JSON
         return _choice(index, self.asked.written(result), "stop", told)
 
     @property

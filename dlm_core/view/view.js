@@ -157,7 +157,7 @@ const dlmView = (() => {
   function makeBar(count, moved) {
     const play = make("button", { type: "button", class: "play", text: "▶ Play" });
     const slider = make("input", { type: "range", min: "0", max: "0", value: "0", step: "1", "aria-label": "Step" });
-    const label = make("output", { class: "at" });
+    const label = make("span", { class: "at" });
     slider.addEventListener("input", () => { stop(); moved(Number(slider.value), true); });
     let timer = null;
     function stop() {

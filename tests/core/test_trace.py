@@ -51,9 +51,7 @@ def test_own_is_what_stands_there_without_the_control(tiny_model: Model) -> None
         first = with_control.trace[0]
         assert first.own == without.trace[0].words
         view = first.view
-        assert view["moved"] == {
-            k: own for k, own in enumerate(first.own) if own != first.words[k]
-        }
+        assert view["moved"] == {k: own for k, own in enumerate(first.own) if own != first.words[k]}
         moved += len(view["moved"])
     assert moved
 
@@ -85,7 +83,7 @@ def test_words_with_their_blanks_are_the_text(tokens: list[str]) -> None:
 @pytest.mark.parametrize(
     ("spec", "text", "said"),
     [
-        ("semantic:food=Japanese", "The Mill serves Japanese food .", ["Japanese food"]),
+        ("semantic:food=Japanese", "The Mill serves Japanese food .", ["Japanese"]),
         ("semantic:near=Burger King", "Burger King is a pub .", []),
         ("semantic:family friendly=yes", "A family - friendly pub .", ["family - friendly"]),
         ("not semantic:food=Japanese", "It serves Japanese food .", []),
@@ -97,20 +95,20 @@ def test_words_with_their_blanks_are_the_text(tokens: list[str]) -> None:
         (
             'mr:"name[The Mill], food[French]"',
             "The Mill serves French food .",
-            ["French food", "The Mill"],
+            ["French", "The Mill"],
         ),
     ],
 )
-def test_a_verdict_says_where(
-    spec: str, text: str, said: list[str], embedded_model: Model
-) -> None:
+def test_a_verdict_says_where(spec: str, text: str, said: list[str], embedded_model: Model) -> None:
     """The places are those of the words that a reader would underline."""
     (report,) = dlm.verify(text, spec, embedded_model, plugins=PLUGINS).controls
     words = text.split()
     assert sorted(" ".join(words[a:b]) for a, b, _ in report.places) == said
 
 
-@pytest.mark.parametrize("places", [[(0, 1, "x")], [dlm.Place(2, 1, "x")], "no", [dlm.Place(-1, 2)]])
+@pytest.mark.parametrize(
+    "places", [[(0, 1, "x")], [dlm.Place(2, 1, "x")], "no", [dlm.Place(-1, 2)]]
+)
 def test_a_verdict_with_wrong_places_is_told(places: object) -> None:
     fault = dlm.Verdict(True, places=places).fault  # type: ignore[arg-type]
     assert fault is not None and "places" in fault[0]

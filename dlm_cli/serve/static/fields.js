@@ -97,7 +97,7 @@ const dlmFields = (() => {
     }
     const weight = make("input", { type: "number", min: "0", step: "any", placeholder: String(about.default_weight) });
     const not = make("input", { type: "checkbox" });
-    const extras = make("div", { class: "row" });
+    const extras = make("div", { class: "extras" });
     if (about.negatable) extras.append(make("label", { class: "check" }, not, "not"));
     extras.append(
       make("label", {}, "weight", weight),
