@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ class Verdict:
     detail: str = ""
     score: float | None = None
     parts: Mapping[str, bool] | None = None
-    places: Sequence[Place] = ()
+    places: Sequence[Place] = field(default=(), compare=False)
 
     @classmethod
     def unjudged(cls, error: MissingError) -> Verdict:

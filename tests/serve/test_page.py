@@ -13,8 +13,8 @@ import pytest
 import dlm_core as dlm
 from dlm_cli.__main__ import main
 from dlm_core.bundle import Model
+from tests.browser import TOO_WIDE, UNNAMED, chromium, expect, watched
 
-from ..browser import TOO_WIDE, UNNAMED, chromium, expect, watched
 from .conftest import STEPS, Running, Serve
 
 PLUGINS = dlm.load_plugins(chosen=())
