@@ -15,7 +15,7 @@ from dlm_cli.__main__ import main
 from dlm_core.bundle import Model
 from tests.browser import TOO_WIDE, UNNAMED, chromium, expect, watched
 
-from .conftest import STEPS, Running, Serve
+from .conftest import Running, Serve
 
 PLUGINS = dlm.load_plugins(chosen=())
 
@@ -67,7 +67,7 @@ def test_a_text_is_steered_by_clicking(
     generate(page)
     specs = ["semantic:food=Japanese", "length:9"]
     results = dlm.generate(
-        embedded_model, specs, 2, 7, sampling={"steps": STEPS}, deterministic=True,
+        embedded_model, specs, 2, 7, sampling=server.service.job.sampling, deterministic=True,
         plugins=PLUGINS, trace=True,
     )  # fmt: skip
     assert page.locator(".text").all_text_contents() == [r.text for r in results]
