@@ -186,7 +186,7 @@ const dlmView = (() => {
     };
     return make("ul", { class: "legend", "aria-label": "Legend" },
       item("", "uncertain", "1"), item("", "certain", "0"),
-      item("moved", "moved by a control", "0.3"), item("place", "says what was asked", "0"));
+      item("moved", "moved by a control", "0.3"), item("place", "where the text says what was asked", "0"));
   }
 
   /** A view of `count` texts in `root`: `draft` and `finish` fill it. */
