@@ -85,8 +85,8 @@ def values(kind: str, request: Request, field: str, typed: str = "", given: str 
     if not isinstance(others, dict):
         raise RefusedError(400, "invalid_request", "given: expected an object", param="given")
     provider = service.job.plugins.origin("control", kind)
-    with plugin_errors(control_name(kind, provider), "values"):
-        offers = _going_on(typed, list(known[kind].values(field, others, service.job.info)))
+    with plugin_errors(control_name(kind, provider), "known_values"):
+        offers = _going_on(typed, list(known[kind].known_values(field, others, service.job.info)))
     return JSONResponse({"object": "list", "data": offers})
 
 

@@ -83,7 +83,7 @@ class Classify(ControlSpec):
         return {"name": name.strip(), "label": unquote(label)}
 
     @classmethod
-    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
         """The model's classifiers, and the labels of the given one."""
         names = [h.partition("/")[2] for h in info.heads if h.startswith(f"{cls.kind}/")]
         if field == "name":

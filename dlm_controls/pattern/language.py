@@ -43,7 +43,7 @@ class WordAutomaton(ControlSpec):
             ) from error
 
     @classmethod
-    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
         """The model's words."""
         return info.vocab.plain_words
 

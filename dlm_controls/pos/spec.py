@@ -61,7 +61,7 @@ class Pos(ControlSpec):
         return tuple(t for k, t in enumerate(tags) if t != GAP or tags[k - 1 : k] != (GAP,))
 
     @classmethod
-    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
         """Tags and what stands for any."""
         return (*UPOS, ANY, GAP)
 

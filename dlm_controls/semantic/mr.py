@@ -114,10 +114,10 @@ class MR(ControlSpec):
         return [f"{before}{name}[{value}]" for value in tables.VALUES[field]]
 
     @classmethod
-    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
         """As of a fact."""
         fact = {"field": given.get("facts.0")}
-        return Semantic.values("field" if field == "facts.0" else "value", fact, info)
+        return Semantic.known_values("field" if field == "facts.0" else "value", fact, info)
 
     def body(self) -> str:
         """The representation in quotes, in the order of the corpus."""

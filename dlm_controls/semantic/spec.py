@@ -109,7 +109,7 @@ class Semantic(ControlSpec):
         return [f"{name}={value}" for value in tables.VALUES[field]]
 
     @classmethod
-    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
         """Fields, and the values of the given one."""
         if field == "field":
             return tables.FIELDS

@@ -55,7 +55,7 @@ class Span(ControlSpec):
         return self
 
     @classmethod
-    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
         """The labels of the model's parser."""
         return single_labels(info) if field == "label" else ()
 

@@ -77,7 +77,7 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
         return split_body(body, tuple(cls.model_fields), cls.positional)
 
     @classmethod
-    def values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
         """Values that a field may have, or words of which it is made, for a form to offer.
 
         Args:
