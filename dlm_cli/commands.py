@@ -23,6 +23,7 @@ class Command:
 
 COMMANDS = (
     Command("generate", "Generate texts under controls.", False, "Use", "generate.command"),
+    Command("serve", "Serve texts over HTTP.", False, "Use", "serve.command"),
     Command("select", "Choose among texts of a JSONL file.", False, "Use"),
     Command("evaluate", "Measure texts, compare two systems.", False, "Use", "evaluate.command"),
     Command("verify", "Judge a text by controls.", False, "Use"),

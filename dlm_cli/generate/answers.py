@@ -98,9 +98,12 @@ class Answers:
     def _write(
         self, loaded: LoadedModel, reader: Reader, lines: Iterable[bytes], out: ResultFile
     ) -> None:
-        on_step = Watch(self.job.sampling.steps) if self.watch else None
         settings, total = self.job.settings, count_lines(self.name)
-        with progress_bar("requests", total, hidden=self.watch) as bar:
+        with (
+            progress_bar("requests", total, hidden=self.watch) as bar,
+            Watch(self.job.sampling.steps) as seen,
+        ):
+            on_step = seen if self.watch else None
             for item, results in chain.from_iterable(
                 self._answers(loaded, chunk, on_step, reader)
                 for chunk in chunks(reader.items(lines), self.job.batch_size)

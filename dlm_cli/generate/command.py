@@ -16,6 +16,7 @@ from dlm_cli.generate.asked import check_options, may_run_plugins, read_asked
 from dlm_cli.generate.describe import Tally, describe, print_recipe, summarise
 from dlm_cli.generate.job import Job
 from dlm_cli.generate.options import GUIDANCE, SAMPLING
+from dlm_cli.generate.trace import write_trace
 from dlm_cli.help import examples
 from dlm_cli.options import Device, Force, Heads, Model, Output, PluginFiles, Quiet
 from dlm_cli.output import pick_device, print_json, utf8_stdout, warn
@@ -28,6 +29,7 @@ EPILOG = examples(
     "dlm generate -c semantic:area=riverside --not 'semantic:family friendly=yes'",
     "dlm generate -c 'pos:\"PROPN AUX DET ...\"@0.5' --format jsonl -o out.jsonl",
     'dlm generate -c "infill:left=The Mill is,right=near Burger King ." --watch',
+    "dlm generate -c semantic:food=Japanese -c semantic:area=riverside --trace steps.html",
     "dlm generate -n 20 -c semantic:food=Japanese --select mbr:utility=bleu --keep 1",
     "dlm generate -c length:12 --dry-run > mine.toml; dlm generate --recipe mine.toml --seed 7",
     "dlm generate --requests requests.jsonl -o out.jsonl --until-satisfied 5",
@@ -80,6 +82,7 @@ def command(
     quiet: Quiet = False,
     dry_run: ask.DryRun = False,
     watch: ask.Watch = False,
+    trace: ask.Trace = None,
 ) -> None:
     """Generate texts under controls.
 
@@ -138,7 +141,9 @@ def _make(job: Job, asked: Recipe, how: dict[str, Any]) -> None:
     device, tally = pick_device(how["device"]), Tally()
     with open_results(output) as results:
         style = "tokens" if how["tokens"] and format == "text" else format
-        made = job.make(item, device, results, style, how["watch"])
+        made = job.make(item, device, results, style, how["watch"], how["trace"] is not None)
+    if how["trace"] is not None:
+        write_trace(how["trace"], asked, made)
     if asked.verify and format == "text":
         summarise(item.controls, made)
     tally.add(made)

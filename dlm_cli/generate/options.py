@@ -321,3 +321,13 @@ Watch = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Trace = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.html",
+        callback=expand,
+        help="Write one page with the texts after every step, what controls moved, and the "
+        "verdicts; it opens in any browser, without a network.",
+        rich_help_panel="Output",
+    ),
+]

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from dlm_cli.files import MAX_LINE, open_lines
 from dlm_cli.output import tell_error
 from dlm_cli.requests.item import Id, Item, own_seed
-from dlm_cli.requests.recipes import MAX_CONTROLS, Integer, Specs, validate
+from dlm_cli.requests.recipes import MAX_CONTROLS, Controls, Integer, validate
 from dlm_core.config import Settings
 from dlm_core.errors import DLMError, UsageError
 from dlm_core.text import load_json
@@ -39,7 +39,7 @@ class Line(Settings):
     """The keys of a request; one that is left out is taken from the command line or the recipe."""
 
     id: Annotated[Id, BeforeValidator(_id)]
-    controls: Specs = Field(default=(), max_length=MAX_CONTROLS)
+    controls: Controls = Field(default=(), max_length=MAX_CONTROLS)
     n: Integer = Field(ge=1, le=MAX_TEXTS)
     seed: Integer | None = Field(default=None, ge=-(2**63), lt=2**63)
     """Its own, of the run's seed and the id, if omitted."""

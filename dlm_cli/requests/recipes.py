@@ -12,6 +12,7 @@ import typer
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from dlm_cli.requests.objects import spec_of
 from dlm_core.config import GuidanceConfig, SamplingConfig, Settings, load_toml
 from dlm_core.errors import MissingError, UsageError, did_you_mean
 from dlm_core.text import load_json, read_text
@@ -42,17 +43,30 @@ def _integer(value: Any) -> Any:
 
 
 Integer = Annotated[int, BeforeValidator(_integer)]
-Specs = Annotated[
+Names = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
-"""Specs; one may stand alone."""
+"""Names; one may stand alone."""
+Controls = Annotated[
+    tuple[Annotated[str, BeforeValidator(spec_of)], ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str | dict) else value),
+]
+"""Specs, or the objects that stand for them; one may stand alone."""
+
+
+class WrongKeyError(UsageError):
+    """A key of a recipe or a request is unknown, or has a value that cannot be."""
+
+    def __init__(self, message: str, key: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.key = key
 
 
 class Recipe(Settings):
     """The keys of a recipe; a key that is left out has the option's default."""
 
     model: str = "e2e"
-    controls: Specs = ()
+    controls: Controls = ()
     n: Integer = Field(default=4, ge=1)
     seed: Integer = 0
     select: str | None = None
@@ -60,8 +74,8 @@ class Recipe(Settings):
     until_satisfied: Integer = Field(default=0, ge=0, le=MAX_TRIES)
     """How often a text that a control does not hold of is made again."""
     verify: bool = True
-    plugins: Specs = ()
-    heads: Specs = ()
+    plugins: Names = ()
+    heads: Names = ()
     """KIND=DIR, of heads that do not lie in the model."""
     sampling: SamplingConfig = SamplingConfig()
     guidance: GuidanceConfig = GuidanceConfig()
@@ -173,7 +187,7 @@ def validate(cls: type[_S], data: dict[str, Any], where: str) -> _S:
     """`cls` from `data`; the hint for an unknown key is the nearest of its own table.
 
     Raises:
-        UsageError: names `where`, the key and the nearest valid key.
+        WrongKeyError: names `where`, the key and the nearest valid key.
     """
     try:
         return cls.model_validate(data)
@@ -186,8 +200,9 @@ def validate(cls: type[_S], data: dict[str, Any], where: str) -> _S:
             for part in outer:
                 table = table.model_fields[part].annotation
             hint = did_you_mean(str(name), table.model_fields)
-            raise UsageError(f"{where}: unknown key '{key[:80]}'", hint) from error
-        raise UsageError(f"{where}, key '{key[:80]}': {in_words(first)}") from error
+            raise WrongKeyError(f"{where}: unknown key '{key[:80]}'", key, hint) from error
+        message = f"{where}, key '{key[:80]}': {in_words(first)}"
+        raise WrongKeyError(message, key) from error
 
 
 def in_words(error: ErrorDetails) -> str:

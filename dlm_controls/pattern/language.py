@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dlm_controls.pattern.automaton import Automaton, TooManyStatesError
 from dlm_controls.spelling import UnknownWord, ranks, unknown
@@ -74,6 +74,11 @@ class WordAutomaton(ControlSpec):
                 "ask for fewer or shorter phrases, or fewer gaps",
             ) from error
 
+    @classmethod
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """The model's words."""
+        return info.vocab.plain_words
+
     def typed(self) -> Iterable[tuple[str, str, int]]:
         """Each word that the user typed, what it stands in, and at which character of that."""
         return ()
@@ -99,6 +104,7 @@ class WordAutomaton(ControlSpec):
                 source=source,
                 span=(start, start + len(word.text)),
                 hint=word.hint,
+                field=field or None,
             )
         _ = self.automaton
 
