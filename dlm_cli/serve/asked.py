@@ -138,9 +138,10 @@ def _term(spec: str, key: str, job: Job) -> Term:
     """One control, checked by itself; an error tells which it is."""
     try:
         term = parse_spec(spec, job.plugins.controls)
-        folder = term.spec.head_folder(job.info)
+        with term.named_errors("head_folder"):
+            folder = term.spec.head_folder(job.info).resolve()
         own = (job.info.head_path(""), *job.info.head_places.values())
-        if not any(folder.is_relative_to(place) for place in own):
+        if not any(folder.is_relative_to(place.resolve()) for place in own):
             _refuse_paths([folder], key)
         term.check(job.info)
     except DLMError as error:

@@ -12,8 +12,11 @@ import openai
 import pytest
 
 from dlm_cli.__main__ import main
+from dlm_core.bundle import EMBEDDED
 
 from .conftest import Running, Serve
+
+OUTSIDE = EMBEDDED / "e2e" / "controls" / ".." / ".." / "other"
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,7 @@ def test_a_bad_control_is_400_in_the_words_of_the_command_line(
         ({"select": "mbr:blue"}, 400, "invalid_control", None),
         ({"select": "lm:/etc"}, 400, "invalid_request", "select"),
         ({"controls": ["classify:/etc/x=yes"]}, 400, "invalid_request", "controls.0"),
+        ({"controls": [f"classify:{OUTSIDE}=yes"]}, 400, "invalid_request", "controls.0"),
         ({"controls": ["classify:friendly=yes"]}, 400, "missing", "controls.0"),
         ({"controls": ["length:5", "length:6"]}, 400, "unsatisfiable", None),
         ([], 400, "invalid_request", None),
