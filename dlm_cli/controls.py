@@ -74,7 +74,7 @@ def show(
     if as_json:
         print_json(data)
         return
-    print(f"{kind}: {inspect.getdoc(cls) or ''}\n")
+    print_table([[line] for line in f"{kind}: {inspect.getdoc(cls) or ''}\n\n".split("\n")[:-1]])
     for example in cls.examples:
         print(f"  -c '{example}'" if " " in example or '"' in example else f"  -c {example}")
     print("\nfields")
