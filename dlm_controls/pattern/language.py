@@ -35,7 +35,7 @@ class WordAutomaton(ControlSpec):
             UsageError: it has too many states.
         """
         try:
-            return self.compile()
+            return _compiled(self)
         except TooManyStatesError as error:
             raise UsageError(
                 f"control '{shorten(str(self))}' {error}",
@@ -91,6 +91,12 @@ class WordAutomaton(ControlSpec):
         from dlm_controls.pattern.control import PatternControl
 
         return PatternControl.of(self.automaton, context)
+
+
+@lru_cache(maxsize=128)
+def _compiled(spec: WordAutomaton) -> Automaton:
+    """Once for the many requests that ask the same."""
+    return spec.compile()
 
 
 class Both(WordAutomaton):
