@@ -31,7 +31,7 @@ COMMANDS = (
     Command("nll", "Bound a model's likelihood of texts.", False, "Use", "evaluate.nll"),
     Command("controls", "List, show and check controls.", True, "Use"),
     Command("selectors", "List selectors.", True, "Use"),
-    Command("models", "List and show models.", True, "Use"),
+    Command("models", "List, show, copy and share models.", True, "Use"),
     Command(
         "train",
         "Train a Diffusion-LM, its writer, a control's head, or a teacher.",

@@ -22,6 +22,7 @@ from dlm_cli.options import Device, Force, Heads, Model, Output, PluginFiles, Qu
 from dlm_cli.output import pick_device, print_json, utf8_stdout, warn
 from dlm_cli.requests.item import make_item
 from dlm_cli.requests.recipes import Recipe
+from dlm_cli.requests.share import Share
 
 EPILOG = examples(
     "dlm generate -n 4 --seed 7",
@@ -34,6 +35,7 @@ EPILOG = examples(
     "dlm generate -c length:12 --dry-run > mine.toml; dlm generate --recipe mine.toml --seed 7",
     "dlm generate --requests requests.jsonl -o out.jsonl --until-satisfied 5",
     "dlm generate --requests requests.jsonl -o out.jsonl --resume",
+    "accelerate launch -m dlm_cli generate --requests requests.jsonl -o out.jsonl",
 )
 
 
@@ -106,11 +108,11 @@ def run(asked: Recipe, how: dict[str, Any], plugins: bool = True) -> None:
         typer.Exit: with the code of the worst line of a file of requests.
     """
     size = 1 if how["deterministic"] else how["batch_size"]
+    share = Share.of_launcher(size)
+    share.check(how)
     job = Job.of(asked, size, plugins)
     if how["requests"] is not None:
-        device = "" if how["dry_run"] else pick_device(how["device"])
-        answers = Answers(job, how["requests"], asked, how["watch"])
-        raise typer.Exit(answers.run(how["output"], how["resume"], device))
+        raise typer.Exit(Answers(job, how["requests"], asked, how["watch"]).run(how, share))
     _make(job, asked, how)
 
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar, cast
 
 import typer
 from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from dlm_cli.requests.objects import spec_of
+from dlm_cli.words import in_words
 from dlm_core.config import GuidanceConfig, SamplingConfig, Settings, load_toml
 from dlm_core.errors import MissingError, UsageError, did_you_mean
 from dlm_core.text import load_json, read_text
@@ -22,18 +22,6 @@ FLAGS = {"mode": "guidance", "optimizer": "guidance_optimizer"}
 """Settings whose option has another name."""
 MAX_CONTROLS = 100
 MAX_TRIES = 1000
-_WORDS = {
-    "string": "a string",
-    "int": "an integer",
-    "float": "a number",
-    "bool": "true or false",
-    "tuple": 'a list, ["length:5"]',
-    "list": "a list",
-    "dict": "an object, {...}",
-    "model": "a table of keys",
-    "finite_number": "a number that is not infinite",
-}
-"""What an error of pydantic says a value must be, by the beginning of the error's type."""
 
 
 def _integer(value: Any) -> Any:
@@ -203,19 +191,6 @@ def validate(cls: type[_S], data: dict[str, Any], where: str) -> _S:
             raise WrongKeyError(f"{where}: unknown key '{key[:80]}'", key, hint) from error
         message = f"{where}, key '{key[:80]}': {in_words(first)}"
         raise WrongKeyError(message, key) from error
-
-
-def in_words(error: ErrorDetails) -> str:
-    """What an error of pydantic says, without Python's names of types."""
-    kind = error["type"]
-    if kind == "missing":
-        return "is missing"
-    wanted = next((words for start, words in _WORDS.items() if kind.startswith(start)), None)
-    if wanted is not None and kind not in ("string_too_long", "int_parsing_size"):
-        given = json.dumps(error["input"], default=str, ensure_ascii=False)
-        return f"must be {wanted}, not {given[:40]}" + ("..." if len(given) > 40 else "")
-    message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return message.replace("Tuple should have", "must have").replace(" after validation", "")
 
 
 def _load_json(path: Path) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class WordAutomaton(ControlSpec):
             UsageError: it has too many states.
         """
         with self.bounded():
-            return self.compile()
+            return _compiled(self)
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
@@ -141,7 +141,19 @@ class WordAutomaton(ControlSpec):
         if not context.vocab.pieces:
             return PatternControl.of(self.automaton, context)
         with self.bounded():
-            return EntryControl.of(self.automaton.within(writable(context.vocab)), context)
+            return EntryControl.of(_written(self.automaton, context.vocab), context)
+
+
+@lru_cache(maxsize=128)
+def _compiled(spec: WordAutomaton) -> Automaton:
+    """Once for the many requests that ask the same."""
+    return spec.compile()
+
+
+@lru_cache(maxsize=128)
+def _written(automaton: Automaton, vocab: Vocab) -> Automaton:
+    """Of the texts that a model writes: the same one each time, as `over_entries` wants it."""
+    return automaton.within(writable(vocab))
 
 
 class Both(WordAutomaton):
