@@ -70,9 +70,10 @@ def test_the_options_of_a_command_that_is_not_run_exist(
 
 
 def test_the_files_of_programs_that_are_not_run_exist() -> None:
-    words = {line.words[1:3] for line in COMMANDS if line.words[0] == "python"}
-    files = [two[0] for two in words if two[0].startswith("benchmarks/")]
-    files += [two[1].replace(".", "/") for two in words if two[1].startswith("benchmarks.")]
+    sources = [line.source for line in COMMANDS]
+    files = {f for s in sources for f in re.findall(r"^python (benchmarks/\S+)", s)}
+    modules = {m for s in sources for m in re.findall(r"^python -m (benchmarks\S+)", s)}
+    files |= {module.replace(".", "/") for module in modules}
     assert len(files) >= 5
     for file in files:
         assert (ROOT / file).exists() or (ROOT / f"{file}.py").exists(), file
