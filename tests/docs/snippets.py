@@ -25,6 +25,7 @@ NOT_RUN = {
     r"dlm (evaluate|score|nll) .*(TEACHER|MODEL|e2e:)": (
         "a teacher trained for an hour; tests/cli and tests/evaluation measure with tiny ones"
     ),
+    r"dlm generate -n 20 -c": "twenty texts of four drafts each; the tutorial chooses among three",
     r"python benchmarks/|python -m benchmarks\.|cp |export DLM_": (
         "minutes to hours, on data that no clone has; tests/benchmarks runs them smaller"
     ),
