@@ -105,7 +105,7 @@ def cells(notebook: str) -> Iterator[str]:
             if "text/html" in data:
                 yield "".join(data["text/html"])
             else:
-                yield "```\n" + "".join(data["text/plain"]) + "\n```"
+                yield "```text\n" + "".join(data["text/plain"]) + "\n```"
 
 
 def targets(text: str, path: Path) -> list[Path]:
@@ -134,11 +134,17 @@ def command_pages() -> dict[str, str]:
         env={**os.environ, "DLM_PLUGINS": "off", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     text = re.sub(r"^Examples\n((?:  .*\n)+)", shown_as_shell, made.stdout, flags=re.M)
-    first, *others = re.split(r"^(?=## )", text, flags=re.M)
-    pages = {"cli/index.md": re.sub(r"^\* `(\w+)`:", r"* [`\1`](\1.md):", first, flags=re.M)}
-    for page in others:
-        name = page.split("`")[1].removeprefix("dlm ")
-        pages[f"cli/{name}.md"] = re.sub("^#(?=#+ )", "", page, flags=re.M)
+    summaries = dict(re.findall(r"^#+ `(dlm .+)`\n\n(.+)$", text, flags=re.M))
+    pages = {}
+    for page in re.split(r"^(?=## )", text, flags=re.M):
+        name = page.split("`")[1]
+        for word in re.findall(r"^\* `(\w+)`: .*\.\.\.$", page, flags=re.M):  # cut by Typer
+            line = f"* `{word}`: {summaries[f'{name} {word}']}"
+            page = re.sub(rf"^\* `{word}`: .*$", lambda _, line=line: line, page, flags=re.M)
+        address = name.removeprefix("dlm").strip() or "index"
+        pages[f"cli/{address}.md"] = re.sub("^#(?=#+ )", "", page, flags=re.M)
+    first = pages["cli/index.md"]
+    pages["cli/index.md"] = re.sub(r"^\* `(\w+)`:", r"* [`\1`](\1.md):", first, flags=re.M)
     return pages
 
 
