@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -44,6 +46,17 @@ def test_texts_verdicts_and_signatures_are_those_of_generate(
     assert [choice.index for choice in answer.choices] == [0, 1]
     assert answer.usage.completion_tokens == answer.usage.total_tokens == 18
     assert answer.choices[0].finish_reason == "stop" and answer.model == "e2e"
+
+
+def test_the_client_of_the_page_is_answered(
+    server: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/serve.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python client\n(.*?)^```", page, re.S | re.M)
+    exec(code.replace("http://127.0.0.1:8000/v1", f"{server.url}/v1"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all("'text': 'The Mill is " in line and "'satisfied': True" in line for line in lines)
 
 
 def test_a_seed_that_was_drawn_gives_the_text_again(server: Running) -> None:
