@@ -11,7 +11,7 @@ import typer
 
 from dlm_cli.app import build
 from dlm_cli.completion import as_bash_splits
-from dlm_cli.output import speak, tell_error
+from dlm_cli.output import set_level, tell_error
 from dlm_core.errors import DLMError, PluginError
 
 
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = [_decoded(word) for word in (sys.argv[1:] if argv is None else argv)]
     _mend_streams()
-    speak()
+    set_level("info")
     try:
         with as_bash_splits():
             code = build(args)(args, prog_name="dlm", standalone_mode=False)

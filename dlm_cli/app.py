@@ -16,7 +16,7 @@ import typer
 
 from dlm_cli.commands import COMMANDS
 from dlm_cli.help import examples
-from dlm_cli.output import be_quiet
+from dlm_cli.output import LEVELS, be_quiet, set_level
 
 
 def build(argv: Sequence[str] | None = None) -> typer.Typer:
@@ -39,7 +39,7 @@ def build(argv: Sequence[str] | None = None) -> typer.Typer:
     )
     app.callback()(_root)
     everything = argv is None or "_DLM_COMPLETE" in os.environ
-    wanted = next((word for word in argv or () if not word.startswith("-")), None)
+    wanted = _command(argv or ())
     for command in COMMANDS:
         if not (everything or command.name == wanted):
             app.command(command.name, help=command.summary, rich_help_panel=command.panel)(
@@ -59,6 +59,17 @@ def build(argv: Sequence[str] | None = None) -> typer.Typer:
 
         load_commands(app, strict=None if wanted else False, quiet=everything)
     return app
+
+
+def _command(argv: Sequence[str]) -> str | None:
+    """The first word that is neither an option before the command nor its value."""
+    words = iter(argv)
+    for word in words:
+        if word in ("--log-level", "--threads"):
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
 
 
 def _other_plugins() -> bool:
@@ -98,7 +109,24 @@ def _root(
         bool,
         typer.Option("--quiet", "-q", metavar="", help="Nothing on stderr but errors."),
     ] = False,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL",
+            help=f"What is told on stderr: {', '.join(LEVELS)}.",
+            autocompletion=lambda incomplete: [k for k in LEVELS if k.startswith(incomplete)],
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="INT", min=1, help="Threads of the CPU to compute with.")
+    ] = None,
 ) -> None:
-    """Controllable text generation with Diffusion-LM."""
+    """Controllable text generation with Diffusion-LM.
+
+    Settings of yours stand in a file or in the environment: 'dlm env'.
+    """
+    from dlm_cli.settings import take_options
+
+    set_level(take_options(threads, log_level).log_level)
     if quiet:
         be_quiet()

@@ -23,6 +23,7 @@ class Command:
 
 COMMANDS = (
     Command("generate", "Generate texts under controls.", False, "Use", "generate.command"),
+    Command("serve", "Serve texts over HTTP.", False, "Use", "serve.command"),
     Command("select", "Choose among texts of a JSONL file.", False, "Use"),
     Command("evaluate", "Measure texts, compare two systems.", False, "Use", "evaluate.command"),
     Command("verify", "Judge a text by controls.", False, "Use"),
@@ -30,7 +31,7 @@ COMMANDS = (
     Command("nll", "Bound a model's likelihood of texts.", False, "Use", "evaluate.nll"),
     Command("controls", "List, show and check controls.", True, "Use"),
     Command("selectors", "List selectors.", True, "Use"),
-    Command("models", "List and show models.", True, "Use"),
+    Command("models", "List, show, copy and share models.", True, "Use"),
     Command(
         "train",
         "Train a Diffusion-LM, its writer, a control's head, or a teacher.",

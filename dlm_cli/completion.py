@@ -79,13 +79,30 @@ def corpora(incomplete: str) -> _Offers:
     return _starting(((f"{reader}:{path}", "") for path in _paths(start)), incomplete)
 
 
+def recipes(incomplete: str) -> _Offers:
+    """Files of recipes, and folders, which may hold one."""
+    ends = (".toml", ".json", "/")
+    return [(path, "") for path in _paths(incomplete) if path.endswith(ends)]
+
+
 def models(incomplete: str) -> _Offers:
-    """Embedded models, and folders that are bundles or may hold one."""
+    """Embedded models, those of the hub in its cache, and folders, which may hold one."""
     from dlm_core.bundle import embedded_names
 
     folders = (path for path in _paths(incomplete) if path.endswith("/"))
     names = [(name, "embedded") for name in embedded_names()]
-    return _starting([*names, *((path, "") for path in folders)], incomplete)
+    return _starting([*names, *_cached(), *((path, "") for path in folders)], incomplete)
+
+
+def hub_models(incomplete: str) -> _Offers:
+    """Models of the hub in its cache."""
+    return _starting(_cached(), incomplete)
+
+
+def _cached() -> _Offers:
+    from dlm_core.hub import cached_ids
+
+    return [(name, "from the hub") for name in cached_ids()]
 
 
 def _plugins() -> Plugins:

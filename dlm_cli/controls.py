@@ -75,7 +75,7 @@ def show(
     if as_json:
         print_json(data)
         return
-    print(f"{kind}: {inspect.getdoc(cls) or ''}\n")
+    print_table([[line] for line in f"{kind}: {inspect.getdoc(cls) or ''}\n\n".split("\n")[:-1]])
     for example in cls.examples:
         print(f"  -c '{example}'" if " " in example or '"' in example else f"  -c {example}")
     print("\nfields")
@@ -90,9 +90,9 @@ def show(
             ("head", data["head"] + (f" in model '{model}'" if head_kind(cls) else "")),
         ]
     )
-    for number, line in enumerate(data["knows"]):
-        print(end="" if number else "\n")
-        print(line)
+    if data["knows"]:
+        print()
+        print_table([[line] for line in data["knows"]])
 
 
 @app.command("check", epilog=examples("dlm controls check length:12 'pos:\"PROPN AUX ...\"'"))

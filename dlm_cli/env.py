@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from dlm_cli.help import examples
-from dlm_cli.options import DEFAULT_MODEL, Json
+from dlm_cli.options import Json
 from dlm_cli.output import print_json, print_table
 
 PACKAGES = (
@@ -25,17 +25,22 @@ EPILOG = examples("dlm env", "dlm env --json")
 def command(as_json: Json = False) -> None:
     """Show versions, device and settings, for a bug report."""
     from dlm_cli.plugins.loading import load
+    from dlm_cli.settings import origins, settings, settings_file
     from dlm_core.bundle import EMBEDDED, embedded_names
     from dlm_core.version import VERSION
 
-    plugins = load(quiet=True)
+    plugins, held, file = load(quiet=True), settings(), settings_file()
+    told_file = "off" if file is None else f"{file}{'' if file.exists() else ' (none there)'}"
     data: dict[str, dict[str, Any]] = {
         "dlm": {
             "version": VERSION,
             "package": str(EMBEDDED.parent),
-            "default model": os.environ.get("DLM_MODEL") or DEFAULT_MODEL,
             "models": ", ".join(embedded_names()) or "none",
             "plugins": ", ".join(f"{o.name} ({o})" for o in plugins.loaded) or "none",
+        },
+        "settings": {
+            "file": told_file,
+            **{key: f"{getattr(held, key)} ({origin})" for key, origin in origins().items()},
         },
         "failed plugins": {f.origin.name: f"{f} (hint: {f.hint})" for f in plugins.failures},
         "machine": {

@@ -16,6 +16,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TextIO
 
+from dlm_cli.output import warn
 from dlm_core.errors import DLMError, UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +72,25 @@ def check_output(
             f"option '--output': {output} exists",
             "--force writes it anew, --resume goes on with it (of --requests)",
         )
+
+
+def check_new(out: Path, force: bool) -> str:
+    """Refuse to write a model over another without `--force`; returns its name as one types it.
+
+    Raises:
+        UsageError: one stands there, or the name is that of a model that ships.
+    """
+    from dlm_core.bundle import embedded_names, is_bundle
+
+    name = str(out)
+    if name in embedded_names():
+        name = f"./{out}"
+        warn(f"-m {out} means the model that ships with dlm", f"-m {name} will be yours")
+    if is_bundle(out) and not force:
+        raise UsageError(
+            f"{out} holds a model already", "choose another folder, or replace it with --force"
+        )
+    return name
 
 
 def _identity(file: int | str | Path) -> tuple[int, int] | None:
@@ -238,6 +258,20 @@ def open_results(path: Path | None, append: bool = False) -> Iterator[ResultFile
         results.close()
         if path is not None and new and not results.writes:
             path.unlink(missing_ok=True)
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file that may be packed, as far as it can be read."""
+    from dlm_core.text import BROKEN
+
+    pack = packer(path)
+    if path.stat().st_size == 0:
+        return
+    with pack.open(path, "rb") if pack else path.open("rb") as stream:
+        try:
+            yield from stream
+        except BROKEN:
+            return
 
 
 @contextmanager

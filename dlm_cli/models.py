@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dlm_cli import completion
-from dlm_cli.files import expand
+from dlm_cli import completion, travel
+from dlm_cli.files import check_new, expand
 from dlm_cli.help import examples, group
 from dlm_cli.options import DEFAULT_MODEL, MODEL_HELP, Json, default_model
-from dlm_cli.output import print_json, print_table, stderr, tell_error, warn
+from dlm_cli.output import print_json, print_table, stderr, tell_error
 from dlm_cli.words import printable
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Force = Annotated[
     bool, typer.Option("--force", metavar="", help="Replace the model that stands there.")
 ]
 
-app = group("List and show models.")
+app = group("List, show, copy and share models.")
 
 
 @app.command("list", epilog=examples("dlm models list", "dlm models list runs/*"))
@@ -161,24 +161,22 @@ def copy(
     stderr(f"wrote the bundle {out}; train a head of yours in it: {train}")
 
 
-def check_new(out: Path, force: bool) -> str:
-    """Refuse to write a model over another without `--force`; returns its name as one types it.
-
-    Raises:
-        UsageError: one stands there, or the name is that of a model that ships.
-    """
-    from dlm_core.bundle import embedded_names, is_bundle
-    from dlm_core.errors import UsageError
-
-    name = str(out)
-    if name in embedded_names():
-        name = f"./{out}"
-        warn(f"-m {out} means the model that ships with dlm", f"-m {name} will be yours")
-    if is_bundle(out) and not force:
-        raise UsageError(
-            f"{out} holds a model already", "choose another folder, or replace it with --force"
-        )
-    return name
+app.command(
+    "push",
+    epilog=examples("dlm models push runs/mine me/mine", "dlm models push mine me/mine@wider"),
+)(travel.push)
+app.command(
+    "pull",
+    epilog=examples(
+        "dlm models pull them/theirs", "HF_HUB_OFFLINE=1 dlm generate -m them/theirs -n 4"
+    ),
+)(travel.pull)
+app.command(
+    "card",
+    epilog=examples(
+        "dlm models card mine", "dlm models card mine --report report.json --data E2E --write"
+    ),
+)(travel.card)
 
 
 def parameter_count(info: ModelInfo) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -13,15 +12,26 @@ from dlm_cli import completion
 from dlm_cli.files import expand
 from dlm_cli.output import be_quiet, warn
 
-MODEL_HELP = "An embedded model, the folder of a bundle, or a hub id (owner/name)."
+MODEL_HELP = (
+    "An embedded model, the folder of a bundle, or a hub id: owner/name, owner/name@revision."
+)
 DEFAULT_MODEL = "e2e"
 
 
+def from_settings(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """Callback of an option of whose name there is a setting, which holds where none is given."""
+    name = parameter.name or ""
+    source = context.get_parameter_source(name)
+    if source is None or source.name != "DEFAULT" or context.resilient_parsing:
+        return value
+    from dlm_cli.settings import settings
+
+    return str(getattr(settings(), name))
+
+
 def default_model(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
-    """Callback of MODEL: where none is named, the one of DLM_MODEL."""
-    source = context.get_parameter_source(parameter.name or "")
-    named = os.environ.get("DLM_MODEL", "")
-    name = named if named and source is not None and source.name == "DEFAULT" else value
+    """Callback of MODEL: the setting's where none is named."""
+    name = from_settings(context, parameter, value)
     if Path(name).is_dir() and not context.resilient_parsing:
         from dlm_core.locate import shadowed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -19,33 +20,53 @@ from dlm_core.errors import UsageError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_quiet = False
+LEVELS = ("debug", "info", "warning", "error")
+"""How much is told, most first: `info` is what a command says of its work, `error` is quiet."""
+_LOG = logging.getLogger("dlm")
+
+
+class _Teller(logging.Handler):
+    """Tells what the packages log as the commands tell theirs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        _say(
+            message if record.levelno == logging.INFO else f"{record.levelname.lower()}: {message}"
+        )
+
+
+def set_level(name: str) -> None:
+    """Tell what is as grave as this, or graver; bars go with `info`."""
+    _LOG.setLevel(name.upper())
+    if not _LOG.handlers:
+        _LOG.addHandler(_Teller())
+    if name != "debug" and not (_tells(logging.INFO) and sys.stderr.isatty()):
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # huggingface_hub's own
+
+
+def _tells(level: int) -> bool:
+    return _LOG.isEnabledFor(level)
 
 
 def be_quiet(wanted: bool = True) -> bool:
     """Say nothing on stderr but errors; also the callback of `--quiet`."""
-    global _quiet
-    _quiet = _quiet or wanted
+    if wanted:
+        set_level("error")
     return wanted
-
-
-def speak() -> None:
-    """Undo `be_quiet`, where a process runs several commands."""
-    global _quiet
-    _quiet = False
 
 
 def stderr(message: str) -> None:
     """One line for the person; never part of the results."""
-    if not _quiet:
+    if _tells(logging.INFO):
         _say(message)
 
 
 def warn(message: str, hint: str | None = None) -> None:
     """Something the person should know that stops nothing."""
-    stderr(f"warning: {message}")
-    if hint:
-        stderr(f"hint: {hint}")
+    if _tells(logging.WARNING):
+        _say(f"warning: {message}")
+        if hint:
+            _say(f"hint: {hint}")
 
 
 def tell_error(message: str, hint: str | None = None, trace: bool = False) -> None:
@@ -78,9 +99,13 @@ def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) ->
     """Rows in aligned columns on stdout; on a terminal folded to its width."""
     lines = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
     lines = [[printable(cell) for cell in line] for line in lines]
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in _table(lines, room):
+    for line in _table(lines, terminal_columns()):
         print(line)
+
+
+def terminal_columns() -> int | None:
+    """How wide the terminal is that stdout is; None if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _table(lines: Sequence[Sequence[str]], room: int | None) -> list[str]:
@@ -112,7 +137,7 @@ def progress_bar(name: str, total: int | None, hidden: bool = False) -> tqdm[Non
     """A bar with ETA on a terminal; elsewhere a line on stderr every half minute."""
     from dlm_cli.progress import make_bar
 
-    return make_bar(name, total, hidden or _quiet, stderr)
+    return make_bar(name, total, hidden or not _tells(logging.INFO), stderr)
 
 
 def require_folder(path: Path, option: str) -> None:
@@ -135,13 +160,17 @@ def require_folder(path: Path, option: str) -> None:
 
 
 def pick_device(name: str) -> str:
-    """`auto` is cuda, then mps, then cpu; anything else must be usable.
+    """`auto` is cuda, then mps, then cpu; anything else must be usable. Sets the threads, too.
 
     Raises:
         UsageError: no such device here.
     """
     import torch
 
+    from dlm_cli.settings import settings
+
+    if (threads := settings().threads) is not None:
+        torch.set_num_threads(threads)
     if name == "auto":
         if torch.cuda.is_available():
             return "cuda"

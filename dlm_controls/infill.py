@@ -20,7 +20,7 @@ from dlm_controls.spelling import Spelling, ranks, split_text
 from dlm_core.control.grammar import split_body, unquote
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
-from dlm_core.control.verdict import Verdict
+from dlm_core.control.verdict import Place, Verdict
 from dlm_core.errors import SpecError
 from dlm_core.text import normal
 
@@ -230,7 +230,10 @@ class Infill(WordAutomaton):
         gap = len(words) - len(left) - len(right)
         kept = words[: len(left)] == left and words[len(words) - len(right) :] == right
         satisfied = kept and (gap == self.words if self.words is not None else gap >= 1)
-        return Verdict(satisfied, f"{gap} words between" if kept else "the context has changed")
+        sided = (Place(0, len(left), "left"), Place(len(words) - len(right), len(words), "right"))
+        places = [place for place in sided if kept and place.start < place.end]
+        detail = f"{gap} words between" if kept else "the context has changed"
+        return Verdict(satisfied, detail, places=places)
 
 
 class Spelled(Infill):

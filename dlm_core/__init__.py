@@ -31,6 +31,7 @@ _HOMES = {
     "Model": "bundle",
     "ModelConfig": "config",
     "ModelInfo": "bundle",
+    "Place": "control.verdict",
     "PluginError": "errors",
     "Request": "generation.prepare",
     "Result": "results",
@@ -39,6 +40,7 @@ _HOMES = {
     "SpecError": "errors",
     "SpecValueError": "control.spec",
     "State": "control.state",
+    "Step": "results",
     "TrainConfig": "config",
     "UnsatisfiableError": "errors",
     "UsageError": "errors",
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
     from dlm_core.control.spec import SpecValueError as SpecValueError
     from dlm_core.control.state import LOG_FLOOR as LOG_FLOOR
     from dlm_core.control.state import State as State
+    from dlm_core.control.verdict import Place as Place
     from dlm_core.control.verdict import Verdict as Verdict
     from dlm_core.corpora import Example as Example
     from dlm_core.errors import DLMError as DLMError
@@ -99,6 +102,7 @@ if TYPE_CHECKING:
     from dlm_core.recipes.run import train_recipe as train_recipe
     from dlm_core.results import ControlReport as ControlReport
     from dlm_core.results import Result as Result
+    from dlm_core.results import Step as Step
     from dlm_core.results import Verified as Verified
     from dlm_core.selection import SelectorSpec as SelectorSpec
     from dlm_core.selection import parse_selector as parse_selector

@@ -63,6 +63,7 @@ class SpecError(UsageError):
         source: the whole spec string as the user typed it.
         span: half-open character range in `source` to underline; a long source is shown around it.
         hint: the nearest valid value, or the grammar.
+        field: of the spec, where one is at fault.
     """
 
     def __init__(
@@ -72,9 +73,11 @@ class SpecError(UsageError):
         source: str | None = None,
         span: tuple[int, int] | None = None,
         hint: str | None = None,
+        field: str | None = None,
     ) -> None:
         self.source = source
         self.span = span
+        self.field = field
         if source is not None:
             shown, start, end = _around(source, *(span if span is not None else (0, len(source))))
             caret = " " * start + "^" * max(1, end - start)

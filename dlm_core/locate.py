@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dlm_core.commands import command
 from dlm_core.errors import MissingError, UsageError, did_you_mean
+from dlm_core.hub import fetch, split_id
 
 EMBEDDED = Path(__file__).parent / "models"
 
@@ -24,7 +25,7 @@ def shadowed(name: str) -> str | None:
 
 
 def locate(name: str | os.PathLike[str]) -> Path:
-    """The folder of a model given by embedded name, path, or hub id (`owner/name`).
+    """The folder of a model given by embedded name, path, or hub id (`owner/name[@revision]`).
 
     Raises:
         UsageError: neither a string nor a path.
@@ -45,18 +46,8 @@ def locate(name: str | os.PathLike[str]) -> Path:
         raise MissingError(
             f"model '{name}': a file; a model is its folder", command("models", "show", path.parent)
         )
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-        try:
-            return Path(snapshot_download(name))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise MissingError(
-                f"model '{name}': not a folder, and the hub gave none ({reason})",
-                "give the path of a bundle, or check the network",
-            ) from error
+    if (found := split_id(name)) is not None:
+        return fetch(*found)
     raise MissingError(
         f"model '{name}': no such model or folder", did_you_mean(name, embedded_names())
     )

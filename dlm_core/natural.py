@@ -75,7 +75,12 @@ def detokenise(tokens: str | Sequence[str]) -> str:
 
     A hyphen between two words is taken for one, not for a dash.
     """
-    words = tokens.split() if isinstance(tokens, str) else list(tokens)
+    return "".join(spaced(tokens.split() if isinstance(tokens, str) else tokens))
+
+
+def spaced(tokens: Sequence[str]) -> list[str]:
+    """Tokens with the blanks before them that one writes; joined they are the text."""
+    words = list(tokens)
     glued = _glued(words)
     text: list[str] = []
     start = 0
@@ -85,9 +90,9 @@ def detokenise(tokens: str | Sequence[str]) -> str:
             end += 1
         while end > start + 1 and not _joins(words[start:end]):
             end -= 1
-        text.append("".join(words[start:end]))
+        text += [" " * bool(text) + words[start], *words[start + 1 : end]]
         start = end
-    return " ".join(text)
+    return text
 
 
 def _joins(words: Sequence[str]) -> bool:

@@ -250,16 +250,21 @@ class Vocab:
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Words of `ids`, START, END and PAD left out."""
+        return [word for word, _ in self.placed(ids)]
+
+    def placed(self, ids: Iterable[int]) -> list[tuple[str, list[int]]]:
+        """`tokens`, each with the places of its ids: several of a word that is spelled."""
         silent = {self.start, self.end, self.pad}
-        entries = [self.words[i] for i in ids if i not in silent]
-        if not self.pieces:
-            return entries
-        words: list[str] = []
-        for entry in entries:
-            if self._goes_on(entry) and words:
-                words[-1] += entry.removeprefix(CONTINUES)
+        words: list[tuple[str, list[int]]] = []
+        for place, id_ in enumerate(ids):
+            entry = self.words[id_]
+            if id_ in silent:
+                continue
+            if words and self._goes_on(entry):
+                word, places = words[-1]
+                words[-1] = word + entry.removeprefix(CONTINUES), [*places, place]
             else:
-                words.append(entry)
+                words.append((entry, [place]))
         return words
 
 

@@ -20,8 +20,10 @@ from dlm_core.diffusion.prediction import Prediction
 from dlm_core.guidance.guard import Guard
 from dlm_core.vocab import Vocab
 
-for name in ("DLM_PLUGINS", "DLM_STRICT_PLUGINS", "DLM_MODEL"):
-    os.environ.pop(name, None)
+OURS = ("PLUGINS", "STRICT_PLUGINS", "MODEL", "SEED", "THREADS", "LOG_LEVEL")
+for name in OURS:
+    os.environ.pop(f"DLM_{name}", None)
+os.environ["DLM_SETTINGS"] = "off"
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)  # tiny tensors; and the same order of sums everywhere
 settings.register_profile("dlm", deadline=None, max_examples=50, derandomize=True)

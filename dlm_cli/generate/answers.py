@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,15 +13,16 @@ from dlm_cli.files import open_lines, open_results
 from dlm_cli.generate.describe import Tally
 from dlm_cli.generate.job import Job
 from dlm_cli.generate.watch import Watch
-from dlm_cli.output import progress_bar, stderr, utf8_stdout
+from dlm_cli.output import pick_device, progress_bar, stderr, utf8_stdout
 from dlm_cli.requests.item import Item, make_item
 from dlm_cli.requests.lines import Line, Reader, chunks, count_lines, rows
 from dlm_cli.requests.recipes import Recipe
 from dlm_cli.requests.resume import Written
+from dlm_cli.requests.share import Share
 from dlm_cli.requests.tables import from_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dlm_cli.files import ResultFile
     from dlm_core.bundle import Model as LoadedModel
@@ -43,34 +43,61 @@ class Answers:
     asked: Recipe
     watch: bool
     tally: Tally = field(default_factory=Tally)
+    requests: int = 0
+    """How many were answered."""
 
-    def run(self, output: Path | None, resume: bool, device: str) -> int:
-        """Make the texts of a file of requests; without a device only check them.
+    def run(self, how: Mapping[str, Any], share: Share) -> int:
+        """Make this process's share of the texts; the first makes one file of all. Or only check.
+
+        Args:
+            how: the options, by their parameters' names.
+            share: which lines.
 
         Returns:
-            the exit code: of the worst line.
+            the exit code: of the worst line; of all processes but the first 0.
         """
         utf8_stdout()
         reader = self._reader(None)
         with open_lines(self.name, "option '--requests'") as opened:
             lines = from_table(self.name, opened)
-            if not device:
+            if how["dry_run"]:
                 good = sum(1 for _ in reader.items(lines))
                 stderr(f"{good} requests are well formed{_others(reader)}")
                 return reader.worst
-            with open_results(output, append=resume) as out:
-                if resume:
-                    reader.written = Written(out, self.job.settings)
-                loaded = self.job.load(device)
-                reader.parse = lambda line: self._item(line, loaded)
-                try:
-                    self._write(loaded, reader, lines, out)
-                except KeyboardInterrupt:
-                    done = f"{out.lines} texts of {out.writes} requests"
-                    stderr(f"stopped: {done} are written{_others(reader)}")
-                    raise typer.Exit(130) from None
-        self.tally.tell(out.path, requests=out.writes, others=_others(reader))
+            device = share.device(pick_device(how["device"]))
+            part, reader.share = share.take_output(how), share
+            with share.together():
+                with open_results(part, append=how["resume"]) as out:
+                    if how["resume"]:
+                        reader.written = Written(out, self.job.settings)
+                    self._make(reader, lines, out, device)
+                self._gather(reader, share)
+                if share.rank:
+                    return 0
+                if share.size > 1:
+                    share.join(how["output"], reader.numbers)
+        path = how["output"] if share.size > 1 else out.path
+        self.tally.tell(path, requests=self.requests, others=_others(reader))
         return reader.worst
+
+    def _make(self, reader: Reader, lines: Iterable[bytes], out: ResultFile, device: str) -> None:
+        loaded = self.job.load(device)
+        reader.parse = lambda line: self._item(line, loaded)
+        try:
+            self._write(loaded, reader, lines, out)
+        except KeyboardInterrupt:
+            done = f"{out.lines} texts of {out.writes} requests"
+            stderr(f"stopped: {done} are written{_others(reader)}")
+            raise typer.Exit(130) from None
+        self.requests = out.writes
+
+    def _gather(self, reader: Reader, share: Share) -> None:
+        """Count for all processes what each counted for itself."""
+        own = (self.tally, self.requests, reader.worst, reader.failures, reader.skipped)
+        tallies, *counts = zip(*share.gather(own), strict=True)
+        self.tally = Tally.sum(tallies)
+        self.requests, reader.failures, reader.skipped = (sum(counts[k]) for k in (0, 2, 3))
+        reader.worst = max(counts[1])
 
     def _reader(self, loaded: LoadedModel | None) -> Reader:
         asked = self.asked
@@ -98,13 +125,23 @@ class Answers:
     def _write(
         self, loaded: LoadedModel, reader: Reader, lines: Iterable[bytes], out: ResultFile
     ) -> None:
-        on_step = Watch(self.job.sampling.steps) if self.watch else None
         settings, total = self.job.settings, count_lines(self.name)
-        with progress_bar("requests", total, hidden=self.watch) as bar:
+        share = reader.share
+        total = total and -(-total // share.size)
+        blocks = chunks(reader.items(lines), self.job.batch_size, share.block_of)
+        with (
+            progress_bar("requests", total, hidden=self.watch or share.rank > 0) as bar,
+            Watch(self.job.sampling.steps) as seen,
+        ):
+            on_step = seen if self.watch else None
             for item, results in chain.from_iterable(
+                # whole, if any is missing: in the company it had, each text is what it was
                 self._answers(loaded, chunk, on_step, reader)
-                for chunk in chunks(reader.items(lines), self.job.batch_size)
+                for chunk in blocks
+                if not all(item.there for item in chunk)
             ):
+                if item.there:
+                    continue
                 bar.clear()
                 try:
                     out_lines = rows(item, results, settings)

@@ -8,6 +8,7 @@ import typer
 
 from dlm_cli.files import check_output
 from dlm_cli.generate.options import GUIDANCE, SAMPLING
+from dlm_cli.generate.trace import check_trace
 from dlm_cli.output import stderr, warn
 from dlm_cli.requests.recipes import FLAGS, Recipe
 from dlm_core.config import GuidanceConfig, SamplingConfig, Settings
@@ -39,7 +40,7 @@ def read_seed(value: str) -> int:
         ) from error
 
 
-def _resolve(cls: type[_S], base: _S, options: dict[str, Any]) -> _S:
+def resolve(cls: type[_S], base: _S, options: dict[str, Any]) -> _S:
     """Validate options, over those of a recipe, as settings; the error names the option."""
     from pydantic import ValidationError
 
@@ -100,7 +101,13 @@ def check_options(context: typer.Context) -> None:
         raise UsageError("option '--until-satisfied' needs verdicts", "leave out --no-verify")
     inputs = [("--requests", requests), ("--recipe", asked["recipe"])]
     inputs += [("--plugin", path) for path in asked["plugin"] or ()]
+    if requests is not None and asked["trace"] is not None:
+        raise UsageError(
+            "options '--requests' and '--trace' exclude each other", "trace one request: -c SPEC"
+        )
     if not asked["dry_run"]:
+        if asked["trace"] is not None:
+            check_trace(asked["trace"], asked["force"])
         check_output(output, inputs, asked["force"], resume)
 
 
@@ -128,8 +135,8 @@ def read_asked(context: typer.Context) -> Recipe:
     base = context.obj or Recipe()  # of the callback of --recipe
     # `eta` of the settings is the option `--eta`, `mode` is `--guidance`
     options = {FLAGS_BACK.get(name, name): value for name, value in given.items()}
-    sampling = _resolve(SamplingConfig, base.sampling, options)
-    guidance = _resolve(GuidanceConfig, base.guidance, options)
+    sampling = resolve(SamplingConfig, base.sampling, options)
+    guidance = resolve(GuidanceConfig, base.guidance, options)
     warn_of_idle_options(sampling, guidance)
     keys = ("model", "n", "select", "keep", "verify", "until_satisfied")
     return Recipe(

@@ -16,11 +16,13 @@ from dlm_cli.generate.asked import check_options, may_run_plugins, read_asked
 from dlm_cli.generate.describe import Tally, describe, print_recipe, summarise
 from dlm_cli.generate.job import Job
 from dlm_cli.generate.options import GUIDANCE, SAMPLING
+from dlm_cli.generate.trace import write_trace
 from dlm_cli.help import examples
 from dlm_cli.options import Device, Force, Heads, Model, Output, PluginFiles, Quiet
 from dlm_cli.output import pick_device, print_json, utf8_stdout, warn
 from dlm_cli.requests.item import make_item
 from dlm_cli.requests.recipes import Recipe
+from dlm_cli.requests.share import Share
 
 EPILOG = examples(
     "dlm generate -n 4 --seed 7",
@@ -28,10 +30,12 @@ EPILOG = examples(
     "dlm generate -c semantic:area=riverside --not 'semantic:family friendly=yes'",
     "dlm generate -c 'pos:\"PROPN AUX DET ...\"@0.5' --format jsonl -o out.jsonl",
     'dlm generate -c "infill:left=The Mill is,right=near Burger King ." --watch',
+    "dlm generate -c semantic:food=Japanese -c semantic:area=riverside --trace steps.html",
     "dlm generate -n 20 -c semantic:food=Japanese --select mbr:utility=bleu --keep 1",
     "dlm generate -c length:12 --dry-run > mine.toml; dlm generate --recipe mine.toml --seed 7",
     "dlm generate --requests requests.jsonl -o out.jsonl --until-satisfied 5",
     "dlm generate --requests requests.jsonl -o out.jsonl --resume",
+    "accelerate launch -m dlm_cli generate --requests requests.jsonl -o out.jsonl",
 )
 
 
@@ -80,6 +84,7 @@ def command(
     quiet: Quiet = False,
     dry_run: ask.DryRun = False,
     watch: ask.Watch = False,
+    trace: ask.Trace = None,
 ) -> None:
     """Generate texts under controls.
 
@@ -103,11 +108,11 @@ def run(asked: Recipe, how: dict[str, Any], plugins: bool = True) -> None:
         typer.Exit: with the code of the worst line of a file of requests.
     """
     size = 1 if how["deterministic"] else how["batch_size"]
+    share = Share.of_launcher(size)
+    share.check(how)
     job = Job.of(asked, size, plugins)
     if how["requests"] is not None:
-        device = "" if how["dry_run"] else pick_device(how["device"])
-        answers = Answers(job, how["requests"], asked, how["watch"])
-        raise typer.Exit(answers.run(how["output"], how["resume"], device))
+        raise typer.Exit(Answers(job, how["requests"], asked, how["watch"]).run(how, share))
     _make(job, asked, how)
 
 
@@ -138,7 +143,9 @@ def _make(job: Job, asked: Recipe, how: dict[str, Any]) -> None:
     device, tally = pick_device(how["device"]), Tally()
     with open_results(output) as results:
         style = "tokens" if how["tokens"] and format == "text" else format
-        made = job.make(item, device, results, style, how["watch"])
+        made = job.make(item, device, results, style, how["watch"], how["trace"] is not None)
+    if how["trace"] is not None:
+        write_trace(how["trace"], asked, made)
     if asked.verify and format == "text":
         summarise(item.controls, made)
     tally.add(made)

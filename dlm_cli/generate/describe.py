@@ -118,6 +118,16 @@ class Tally:
             }
             self._failed.update(kinds)
 
+    @classmethod
+    def sum(cls, tallies: Sequence[Tally]) -> Tally:
+        """Of several processes; the first's clock runs on."""
+        whole = tallies[0]
+        for other in tallies[1:]:
+            whole.texts += other.texts
+            whole._satisfied += other._satisfied
+            whole._failed += other._failed
+        return whole
+
     def tell(self, path: Path | None, requests: int | None = None, others: str = "") -> None:
         """`200 texts of 200 requests in 1 min 40 s; 183 satisfied, 17 not: pos 12, semantic 5`."""
         line = _counted(self.texts, "text")

@@ -88,15 +88,24 @@ class Job:
         items: Sequence[Item],
         progress: Callable[[int, int], None] | None = None,
         on_step: Watch | None = None,
+        trace: bool = False,
     ) -> Iterator[list[tuple[int, Result]]]:
         """Batches of (index of the item, text), each text made again until its controls hold."""
         for batch in self._batches(
-            model, [item.request for item in items], progress=progress, on_step=on_step
+            model,
+            [item.request for item in items],
+            progress=progress,
+            on_step=on_step,
+            trace=trace,
         ):
-            yield self._again(model, items, batch) if self.tries else batch
+            yield self._again(model, items, batch, trace) if self.tries else batch
 
     def _again(
-        self, model: LoadedModel, items: Sequence[Item], batch: list[tuple[int, Result]]
+        self,
+        model: LoadedModel,
+        items: Sequence[Item],
+        batch: list[tuple[int, Result]],
+        trace: bool,
     ) -> list[tuple[int, Result]]:
         """Make texts that fail anew, the k-th time with the seed k * n further on.
 
@@ -111,14 +120,20 @@ class Job:
             for k in failed:
                 item, first = items[batch[k][0]], batch[k][1].seed
                 requests.append(Request(item.controls, 1, first + number * item.n))
-            for made in self._batches(model, requests) if requests else ():
+            for made in self._batches(model, requests, trace=trace) if requests else ():
                 for place, result in made:
                     k = failed[place]
                     last[k] = batch[k][0], result.model_copy(update={"tries": number + 1})
         return last
 
     def make(
-        self, item: Item, device: str, out: ResultFile, format: str, watch: bool
+        self,
+        item: Item,
+        device: str,
+        out: ResultFile,
+        format: str,
+        watch: bool,
+        trace: bool,
     ) -> list[Result]:
         """Make one request's texts and write each batch as it is done, or those chosen at the end.
 
@@ -130,12 +145,16 @@ class Job:
         candidates: list[Result] = []
         try:
             loaded = self.load(device)
-            with progress_bar("sampling", -(-n // self.batch_size) * steps, hidden=watch) as bar:
+            with (
+                progress_bar("sampling", -(-n // self.batch_size) * steps, hidden=watch) as bar,
+                Watch(steps) as seen,
+            ):
                 for batch in self.texts(
                     loaded,
                     [item],
                     lambda done, _: bar.update(done - bar.n),
-                    Watch(steps) if watch else None,
+                    seen if watch else None,
+                    trace,
                 ):
                     results = [result for _, result in batch]
                     bar.clear()

@@ -9,6 +9,7 @@ import typer
 
 from dlm_cli import completion
 from dlm_cli.files import expand
+from dlm_cli.options import from_settings
 from dlm_cli.requests.recipes import MAX_TRIES, take_recipe
 from dlm_core.config import GuidanceConfig, SamplingConfig
 
@@ -104,6 +105,7 @@ RecipeFile = Annotated[
         metavar="FILE",
         is_eager=True,
         callback=take_recipe,
+        autocompletion=completion.recipes,
         help="TOML or JSON with what is asked; options given beside it win.",
         rich_help_panel="Files",
     ),
@@ -146,7 +148,9 @@ Seed = Annotated[
     str,
     typer.Option(
         metavar="INT|random",
-        help="Text i depends on seed + i alone; 'random' draws one and says which.",
+        help="Text i depends on seed + i alone; 'random' draws one and says which. DLM_SEED names "
+        "another default.",
+        callback=from_settings,
         rich_help_panel="Sampling",
     ),
 ]
@@ -318,6 +322,16 @@ Watch = Annotated[
         "--watch",
         metavar="",
         help="Show on stderr how the words form.",
+        rich_help_panel="Output",
+    ),
+]
+Trace = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.html",
+        callback=expand,
+        help="Write one page with the texts after every step, what controls moved, and the "
+        "verdicts; it opens in any browser, without a network.",
         rich_help_panel="Output",
     ),
 ]

@@ -31,6 +31,10 @@ class Item:
     keep: int
     id: Id | None = None
     meta: dict[str, Any] | None = None
+    line: int = 0
+    """Where it stands in its file, from 1."""
+    there: bool = False
+    """Its texts are written already."""
 
     @property
     def request(self) -> Request:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Field
 from dlm_cli.files import MAX_LINE, open_lines
 from dlm_cli.output import tell_error
 from dlm_cli.requests.item import Id, Item, own_seed
-from dlm_cli.requests.recipes import MAX_CONTROLS, Integer, Specs, validate
+from dlm_cli.requests.recipes import MAX_CONTROLS, Controls, Integer, validate
+from dlm_cli.requests.share import Share
 from dlm_core.config import Settings
 from dlm_core.errors import DLMError, UsageError
 from dlm_core.text import load_json
@@ -39,7 +40,7 @@ class Line(Settings):
     """The keys of a request; one that is left out is taken from the command line or the recipe."""
 
     id: Annotated[Id, BeforeValidator(_id)]
-    controls: Specs = Field(default=(), max_length=MAX_CONTROLS)
+    controls: Controls = Field(default=(), max_length=MAX_CONTROLS)
     n: Integer = Field(ge=1, le=MAX_TEXTS)
     seed: Integer | None = Field(default=None, ge=-(2**63), lt=2**63)
     """Its own, of the run's seed and the id, if omitted."""
@@ -59,6 +60,7 @@ class Reader:
         seed: the run's.
         parse: a line's keys to a checked item.
         written: what the output has already.
+        share: the lines that are this process's.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Reader:
     seed: int
     parse: Callable[[Line], Item]
     written: Written | None = None
+    share: Share = field(default_factory=lambda: Share(1))
     numbers: dict[Id, int] = field(default_factory=dict)
     """Id -> number of its line, of the lines read so far."""
     worst: int = 0
@@ -73,24 +76,26 @@ class Reader:
     skipped: int = 0
 
     def items(self, lines: Iterable[bytes]) -> Iterator[Item]:
-        """The good requests that are still to be made."""
+        """The good requests of this process, also those whose texts are there."""
         number = 0
         try:
             for number, line in enumerate(lines, start=1):
                 try:
                     item = self._item(line, number) if line.strip() else None
                 except Exception as error:
-                    self._tell(error, f"line {number}")
+                    if self.share.has(number):
+                        self._tell(error, f"line {number}")
                 else:
                     if item is not None:
                         yield item
         except DLMError as error:  # the file itself cannot be read on
-            self._tell(error, f"line {number + 1}")
+            if self.share.has(number + 1):
+                self._tell(error, f"line {number + 1}")
 
     def failed(self, item: Item, error: Exception) -> None:
         """A request that was well formed could not be answered."""
         if item.id is not None:
-            self._tell(error, f"line {self.numbers[item.id]}, id {json.dumps(item.id)}")
+            self._tell(error, f"line {item.line}, id {json.dumps(item.id)}")
 
     def _tell(self, error: Exception, place: str) -> None:
         file = "stdin" if self.name == "-" else self.name
@@ -107,12 +112,14 @@ class Reader:
                 f"id {json.dumps(request.id)} is that of line {first} already",
                 "give each request its own id",
             )
+        if not self.share.has(number):
+            return None
         if request.seed is None:
             request = request.model_copy(update={"seed": own_seed(self.seed, request.id)})
-        item = self.parse(request)
+        item = replace(self.parse(request), line=number)
         if self.written is not None and self.written.has(item):
             self.skipped += 1
-            return None
+            return replace(item, there=True)
         return item
 
     @staticmethod
@@ -150,12 +157,14 @@ def count_lines(name: str) -> int | None:
             return None
 
 
-def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Requests of together at most `size` texts (or one that has more): the batches are full."""
+def chunks(
+    items: Iterable[Item], size: int, block_of: Callable[[int], int]
+) -> Iterator[list[Item]]:
+    """Requests of together at most `size` texts (or one that has more), all of one block."""
     chunk: list[Item] = []
     texts = 0
     for item in items:
-        if chunk and texts + item.n > size:
+        if chunk and (texts + item.n > size or block_of(item.line) != block_of(chunk[0].line)):
             yield chunk
             chunk, texts = [], 0
         chunk.append(item)

@@ -10,8 +10,9 @@ from typing import Annotated, Any, TypeVar, cast
 
 import typer
 from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_core import ErrorDetails
 
+from dlm_cli.requests.objects import spec_of
+from dlm_cli.words import in_words
 from dlm_core.config import GuidanceConfig, SamplingConfig, Settings, load_toml
 from dlm_core.errors import MissingError, UsageError, did_you_mean
 from dlm_core.text import load_json, read_text
@@ -21,18 +22,6 @@ FLAGS = {"mode": "guidance", "optimizer": "guidance_optimizer"}
 """Settings whose option has another name."""
 MAX_CONTROLS = 100
 MAX_TRIES = 1000
-_WORDS = {
-    "string": "a string",
-    "int": "an integer",
-    "float": "a number",
-    "bool": "true or false",
-    "tuple": 'a list, ["length:5"]',
-    "list": "a list",
-    "dict": "an object, {...}",
-    "model": "a table of keys",
-    "finite_number": "a number that is not infinite",
-}
-"""What an error of pydantic says a value must be, by the beginning of the error's type."""
 
 
 def _integer(value: Any) -> Any:
@@ -42,17 +31,30 @@ def _integer(value: Any) -> Any:
 
 
 Integer = Annotated[int, BeforeValidator(_integer)]
-Specs = Annotated[
+Names = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
-"""Specs; one may stand alone."""
+"""Names; one may stand alone."""
+Controls = Annotated[
+    tuple[Annotated[str, BeforeValidator(spec_of)], ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str | dict) else value),
+]
+"""Specs, or the objects that stand for them; one may stand alone."""
+
+
+class WrongKeyError(UsageError):
+    """A key of a recipe or a request is unknown, or has a value that cannot be."""
+
+    def __init__(self, message: str, key: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.key = key
 
 
 class Recipe(Settings):
     """The keys of a recipe; a key that is left out has the option's default."""
 
     model: str = "e2e"
-    controls: Specs = ()
+    controls: Controls = ()
     n: Integer = Field(default=4, ge=1)
     seed: Integer = 0
     select: str | None = None
@@ -60,8 +62,8 @@ class Recipe(Settings):
     until_satisfied: Integer = Field(default=0, ge=0, le=MAX_TRIES)
     """How often a text that a control does not hold of is made again."""
     verify: bool = True
-    plugins: Specs = ()
-    heads: Specs = ()
+    plugins: Names = ()
+    heads: Names = ()
     """KIND=DIR, of heads that do not lie in the model."""
     sampling: SamplingConfig = SamplingConfig()
     guidance: GuidanceConfig = GuidanceConfig()
@@ -173,7 +175,7 @@ def validate(cls: type[_S], data: dict[str, Any], where: str) -> _S:
     """`cls` from `data`; the hint for an unknown key is the nearest of its own table.
 
     Raises:
-        UsageError: names `where`, the key and the nearest valid key.
+        WrongKeyError: names `where`, the key and the nearest valid key.
     """
     try:
         return cls.model_validate(data)
@@ -186,21 +188,9 @@ def validate(cls: type[_S], data: dict[str, Any], where: str) -> _S:
             for part in outer:
                 table = table.model_fields[part].annotation
             hint = did_you_mean(str(name), table.model_fields)
-            raise UsageError(f"{where}: unknown key '{key[:80]}'", hint) from error
-        raise UsageError(f"{where}, key '{key[:80]}': {in_words(first)}") from error
-
-
-def in_words(error: ErrorDetails) -> str:
-    """What an error of pydantic says, without Python's names of types."""
-    kind = error["type"]
-    if kind == "missing":
-        return "is missing"
-    wanted = next((words for start, words in _WORDS.items() if kind.startswith(start)), None)
-    if wanted is not None and kind not in ("string_too_long", "int_parsing_size"):
-        given = json.dumps(error["input"], default=str, ensure_ascii=False)
-        return f"must be {wanted}, not {given[:40]}" + ("..." if len(given) > 40 else "")
-    message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return message.replace("Tuple should have", "must have").replace(" after validation", "")
+            raise WrongKeyError(f"{where}: unknown key '{key[:80]}'", key, hint) from error
+        message = f"{where}, key '{key[:80]}': {in_words(first)}"
+        raise WrongKeyError(message, key) from error
 
 
 def _load_json(path: Path) -> dict[str, Any]:

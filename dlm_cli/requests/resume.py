@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from dlm_cli.files import ResultFile, packer
+from dlm_cli.files import ResultFile, packer, read_lines
 from dlm_cli.output import warn
 from dlm_cli.requests.item import Id, Item
 from dlm_core.errors import UsageError
@@ -52,7 +51,7 @@ class Written:
         last: _Answer | None = None
         count = size = 0
         torn = b""
-        for line in _lines(self.path):
+        for line in read_lines(self.path):
             if not line.endswith(b"\n"):
                 torn = line
                 break
@@ -123,20 +122,8 @@ class Written:
             out.truncate(size)
             return
         with writing(self.path.resolve()) as new, pack.open(new, "wb") as stream:
-            stream.writelines(islice(_lines(self.path), lines))
+            stream.writelines(islice(read_lines(self.path), lines))
         out.reopen()
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file that may be packed, as far as it can be read."""
-    pack = packer(path)
-    if path.stat().st_size == 0:
-        return
-    with pack.open(path, "rb") if pack else path.open("rb") as stream:
-        try:
-            yield from stream
-        except BROKEN:
-            return
 
 
 def _is_whole(path: Path) -> bool:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlm_cli.files import expand
+from dlm_cli.files import check_new, expand
 from dlm_cli.help import examples
-from dlm_cli.models import check_new
 from dlm_cli.options import Device, PluginFiles
 from dlm_cli.output import pick_device, print_table, require_folder, stderr
 from dlm_cli.train.bars import watching

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dlm_cli.files import expand
+from dlm_cli.files import check_new, expand
 from dlm_cli.help import examples
-from dlm_cli.models import check_new
 from dlm_cli.options import Corpus, Device, Encoding, PluginFiles
 from dlm_cli.output import pick_device, require_folder, stderr, warn
 from dlm_cli.train.bars import watching

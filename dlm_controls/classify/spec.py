@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -84,6 +84,15 @@ class Classify(ControlSpec):
         if not separator:
             raise SpecValueError("expected NAME=LABEL", f"for example {cls.examples[0]}")
         return {"name": name.strip(), "label": unquote(label)}
+
+    @classmethod
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """The model's classifiers, and the labels of the given one."""
+        names = [h.partition("/")[2] for h in info.heads if h.startswith(f"{cls.kind}/")]
+        if field == "name":
+            return names
+        folder = info.head_path(f"{cls.kind}/{given.get('name')}")
+        return map(str, read_config(folder)["labels"]) if given.get("name") in names else ()
 
     def body(self) -> str:
         """NAME=LABEL; JSON where that would not read as the same."""

@@ -111,6 +111,17 @@ class Automaton:
         """Does it accept this text?"""
         return bool(self.accepting[self._walk(words)[-1]])
 
+    def spans(self, words: Sequence[str]) -> list[tuple[int, int]]:
+        """Where it accepts some words in a row: the fewest from each first one."""
+        return [
+            (start, start + count)
+            for start in range(len(words))
+            for count in [
+                next((k for k, s in enumerate(self._walk(words[start:])) if self.accepting[s]), 0)
+            ]
+            if count
+        ]
+
     def stuck_at(self, words: Sequence[str]) -> int | None:
         """Index of the first word after which no text is accepted, if there is one."""
         import numpy as np

@@ -12,6 +12,7 @@ is, and one that is avoided must not come in by other pieces.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from dlm_controls.pattern.automaton import Automaton, explore
@@ -138,10 +139,12 @@ class _Entries:
         return _At(int(self.automaton.table[state, self.other]), None)
 
 
+@lru_cache(maxsize=128)
 def over_entries(automaton: Automaton, vocab: Vocab) -> EntryAutomaton:
     """The DFA that accepts entries where `automaton` accepts the words that they spell.
 
     Where they spell one that matters in other pieces than the vocabulary's it does not accept them.
+    Made once for each of the automata and vocabularies last asked for.
 
     Args:
         automaton: over words, all of which the vocabulary writes (`Automaton.within`); UNK stands

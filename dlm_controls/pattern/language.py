@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dlm_controls.pattern.automaton import Automaton, TooManyStatesError
 from dlm_controls.spelling import UnknownWord, ranks, unknown
@@ -61,7 +61,7 @@ class WordAutomaton(ControlSpec):
             UsageError: it has too many states.
         """
         with self.bounded():
-            return self.compile()
+            return _compiled(self)
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
@@ -73,6 +73,11 @@ class WordAutomaton(ControlSpec):
                 f"control '{shorten(str(self))}' {error}",
                 "ask for fewer or shorter phrases, or fewer gaps",
             ) from error
+
+    @classmethod
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """The model's words."""
+        return info.vocab.plain_words
 
     def typed(self) -> Iterable[tuple[str, str, int]]:
         """Each word that the user typed, what it stands in, and at which character of that."""
@@ -99,6 +104,7 @@ class WordAutomaton(ControlSpec):
                 source=source,
                 span=(start, start + len(word.text)),
                 hint=word.hint,
+                field=field or None,
             )
         _ = self.automaton
 
@@ -135,7 +141,19 @@ class WordAutomaton(ControlSpec):
         if not context.vocab.pieces:
             return PatternControl.of(self.automaton, context)
         with self.bounded():
-            return EntryControl.of(self.automaton.within(writable(context.vocab)), context)
+            return EntryControl.of(_written(self.automaton, context.vocab), context)
+
+
+@lru_cache(maxsize=128)
+def _compiled(spec: WordAutomaton) -> Automaton:
+    """Once for the many requests that ask the same."""
+    return spec.compile()
+
+
+@lru_cache(maxsize=128)
+def _written(automaton: Automaton, vocab: Vocab) -> Automaton:
+    """Of the texts that a model writes: the same one each time, as `over_entries` wants it."""
+    return automaton.within(writable(vocab))
 
 
 class Both(WordAutomaton):

@@ -17,7 +17,7 @@ from dlm_controls.spelling import exact, loose, unknown
 from dlm_core.control.grammar import quoted_items, unquote
 from dlm_core.control.shown import Shown
 from dlm_core.control.spec import SpecValueError
-from dlm_core.control.verdict import Verdict
+from dlm_core.control.verdict import Place, Verdict
 from dlm_core.errors import shorten
 from dlm_core.text import normal
 
@@ -101,6 +101,15 @@ class _Phrases(WordAutomaton):
         run = Wildcard.RUN
         return tuple(Automaton.compile((run, *self.items(p), run)) for p in self.phrases)
 
+    def places(self, text: str, found: Sequence[str]) -> list[Place]:
+        """Where these phrases occur in a text."""
+        words = normal(text).split()
+        return [
+            Place(start, end, phrase)
+            for phrase in found
+            for start, end in Automaton.compile(self.items(phrase)).spans(words)
+        ]
+
     def found(self, text: str) -> list[str]:
         """The phrases that occur in a text."""
         words = normal(text).split()
@@ -155,7 +164,8 @@ class Keyword(_Phrases):
         found = self.found(text)
         missing = [phrase for phrase in self.phrases if phrase not in found]
         detail = f"missing: {', '.join(missing)}" if missing else "all there"
-        return Verdict(not missing, detail, len(found) / len(self.phrases))
+        share = len(found) / len(self.phrases)
+        return Verdict(not missing, detail, share, places=self.places(text, found))
 
 
 class Avoid(_Phrases):
@@ -195,4 +205,5 @@ class Avoid(_Phrases):
         """Is none there? `score` is the share that is not."""
         found = self.found(text)
         detail = f"found: {', '.join(found)}" if found else "none there"
-        return Verdict(not found, detail, 1 - len(found) / len(self.phrases))
+        share = 1 - len(found) / len(self.phrases)
+        return Verdict(not found, detail, share, places=self.places(text, found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -45,7 +45,9 @@ class Pos(ControlSpec):
     @field_validator("tags", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(value.split()) if isinstance(value, str) else value
+        tags = [value] if isinstance(value, str) else value
+        whole = isinstance(tags, list | tuple) and all(isinstance(tag, str) for tag in tags)
+        return tuple(tag for some in tags for tag in some.split()) if whole else value
 
     @field_validator("tags")
     @classmethod
@@ -57,6 +59,11 @@ class Pos(ControlSpec):
             if tag not in (ANY, GAP) and tag not in UPOS:
                 raise SpecValueError(f"unknown tag '{tag}'", did_you_mean(tag, UPOS, limit=20))
         return tuple(t for k, t in enumerate(tags) if t != GAP or tags[k - 1 : k] != (GAP,))
+
+    @classmethod
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """Tags and what stands for any."""
+        return (*UPOS, ANY, GAP)
 
     def body(self) -> str:
         """Tags in quotes."""

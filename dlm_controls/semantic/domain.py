@@ -120,6 +120,10 @@ class Domain(ABC):
         """Is the fact not said?"""
 
     @abstractmethod
+    def places(self, words: Sequence[str], field: str, value: str) -> Sequence[tuple[int, int]]:
+        """Where a text states the fact, from and to: for showing, no part of the verdict."""
+
+    @abstractmethod
     def drafted(self, words: Sequence[str], facts: Sequence[Fact]) -> Mapping[str, Sequence[str]]:
         """What is missing, wrong, said twice and added, as far as what steers can tell."""
 

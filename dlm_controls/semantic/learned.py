@@ -252,6 +252,11 @@ class Learned(Domain):
         said = bool(found.parts and found.parts["right_field"])
         return Verdict(not said, found.detail, parts={"right_field": not said})
 
+    def places(self, words: Sequence[str], field: str, value: str) -> list[tuple[int, int]]:
+        """By the phrases that steer: the judge tells of no place."""
+        found = self.reader.read(words)
+        return [(m.start, m.end) for m in found if (m.field, m.value) == (field, value)]
+
     def lines(self) -> Iterator[str]:
         """All that was learned, and what was not, and why."""
         return self.inventory.lines()

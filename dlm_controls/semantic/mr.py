@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -110,6 +110,12 @@ class MR(ControlSpec):
             given = {domain.field(slot.partition("[")[0].strip()) for slot in done.split(",")}
             return [f"{before}{field}[" for field in domain.fields if field not in given]
         return [f"{before}{name}[{value}]" for value in domain.values(field)]
+
+    @classmethod
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """As of a fact."""
+        fact = {"field": given.get("facts.0")}
+        return Semantic.known_values("field" if field == "facts.0" else "value", fact, info)
 
     def body(self) -> str:
         """The representation in quotes; JSON where a value would not read as the same."""
@@ -221,7 +227,7 @@ class MR(ControlSpec):
     def verify(self, text: str) -> Verdict:
         """All facts in their fields, each once, nothing against them, and nothing else."""
         bound = self._in(self.domain)
-        words = text.split()
+        words = typed = text.split()
         for spec in bound.specs:
             words = spec.known_words(words)
         found = bound.domain.judged(words, [spec.fact for spec in bound.specs])
@@ -233,7 +239,10 @@ class MR(ControlSpec):
             "nothing_added": not found["added"],
         }
         share = 1 - len(found["missing"]) / len(self.facts)
-        return Verdict(all(parts.values()), detail or "all said, and no more", share, parts=parts)
+        specs = bound.specs if len(words) == len(typed) else ()
+        places = [place for spec in specs for place in spec.places(words)]
+        detail = detail or "all said, and no more"
+        return Verdict(all(parts.values()), detail, share, parts, places)
 
     @classmethod
     def text_faults(cls, words: Sequence[str]) -> dict[str, list[str]]:

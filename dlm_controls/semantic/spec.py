@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -18,7 +19,7 @@ from dlm_core.control.grammar import unquote
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.shown import Shown
 from dlm_core.control.spec import SpecValueError
-from dlm_core.control.verdict import Verdict
+from dlm_core.control.verdict import Place, Verdict
 from dlm_core.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
@@ -102,6 +103,15 @@ class Semantic(ControlSpec):
             return [f"{field}=" for field in domain.fields]
         return [f"{name}={value}" for value in domain.values(field)]
 
+    @classmethod
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """Fields, and the values of the given one."""
+        domain = domain_of(info)
+        if field == "field":
+            return domain.fields
+        known = domain.field(str(given.get("field")))
+        return domain.values(known) if known is not None else ()
+
     def body(self) -> str:
         """FIELD=VALUE; JSON where that would not read as the same."""
         plain = f"{self.field}={self.value}"
@@ -139,7 +149,10 @@ class Semantic(ControlSpec):
             at = source.rfind(self.value if known else self.field)
             place = (at, at + len(self.value if known else self.field)) if at >= 0 else None
             message = f"control '{self.kind}': {error}"
-            raise SpecError(message, source=source, span=place, hint=error.hint) from error
+            field = "value" if known else "field"
+            raise SpecError(
+                message, source=source, span=place, hint=error.hint, field=field
+            ) from error
 
     @property
     def mr_field(self) -> str:
@@ -196,6 +209,7 @@ class Semantic(ControlSpec):
                 f"control 'semantic', field '{self.field}': this model has no words for the value",
                 source=self.value,
                 hint=did_you_mean(self.value, written),
+                field="value",
             )
 
     def lengths(self, info: ModelInfo) -> Lengths:
@@ -291,7 +305,16 @@ class Semantic(ControlSpec):
 
     def verify(self, text: str) -> Verdict:
         """The text says the value, as this field; of E2E in the value's own words."""
-        return self.domain.verdict(self.known_words(text.split()), *self.fact[:2])
+        typed = text.split()
+        words = self.known_words(typed)
+        found = self.domain.verdict(words, *self.fact[:2])
+        # a stand-in of another number of words moves all places
+        return replace(found, places=self.places(words) if len(words) == len(typed) else ())
+
+    def places(self, words: Sequence[str]) -> list[Place]:
+        """Where a text, with the stand-in for an unknown name, states it."""
+        found = self.domain.places(words, *self.fact[:2])
+        return [Place(start, end, self.field) for start, end in found]
 
     def verify_not(self, text: str) -> Verdict:
         """The text does not say the value."""

@@ -14,13 +14,19 @@ HEAD = "tree"
 """The head that `tree` and `span` share."""
 
 
+def single_labels(info: ModelInfo) -> list[str]:
+    """Labels of single constituents; none without a head."""
+    path = info.head_path(HEAD) / "config.json"
+    chains = read_labels(path.parent) if path.is_file() else ()
+    return sorted({part for chain in chains if chain for part in chain.split("::")})
+
+
 def check_label(info: ModelInfo, kind: str, label: str, source: str) -> None:
     """Raise SpecError for a label (chain) the bundle's `tree` head has never seen."""
     path = info.head_path(HEAD) / "config.json"
     if not path.is_file():  # `build` says so
         return
-    chains = read_labels(path.parent)
-    singles = sorted({part for chain in chains if chain for part in chain.split("::")})
+    chains, singles = read_labels(path.parent), single_labels(info)
     for part in label.split("::"):
         if part not in singles:
             at = max(0, source.find(part))

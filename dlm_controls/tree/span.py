@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from dlm_controls.tree.labels import check_label
+from dlm_controls.tree.labels import check_label, single_labels
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
-from dlm_core.control.verdict import Verdict
+from dlm_core.control.verdict import Place, Verdict
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class Span(ControlSpec):
                 f"did you mean 'span:{self.end},{self.start},{self.label}'?",
             )
         return self
+
+    @classmethod
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """The labels of the model's parser."""
+        return single_labels(info) if field == "label" else ()
 
     def body(self) -> str:
         """start,end,LABEL."""
@@ -110,7 +116,9 @@ class Span(ControlSpec):
         if isinstance(found, str):
             return Verdict(None, found)
         satisfied = self.holds(found)
-        return Verdict(satisfied, "" if satisfied else f"parsed as {found}")
+        places = [Place(self.start, self.end + 1, self.label)]
+        detail = "" if satisfied else f"parsed as {found}"
+        return Verdict(satisfied, detail, places=places if satisfied else ())
 
     def judged_by(self) -> str:
         """benepar and the parser."""

@@ -117,7 +117,9 @@ def parse_kind(
     except SpecError as error:
         if error.source is not None:  # it shows its own place
             raise
-        raise SpecError(error.message, source=source, span=span, hint=error.hint) from error
+        raise SpecError(
+            error.message, source=source, span=span, hint=error.hint, field=error.field
+        ) from error
 
 
 def _example(cls: type[Spec]) -> str | None:
@@ -127,7 +129,8 @@ def _example(cls: type[Spec]) -> str | None:
 def _spec_error(
     what: str, cls: type[Spec], error: ValidationError, source: str, span: tuple[int, int]
 ) -> SpecError:
-    message, hint, value = first_fault(what, cls.kind, error, [*cls.model_fields], _example(cls))
+    fault = first_fault(what, cls.kind, error, [*cls.model_fields], _example(cls))
+    value = fault.value
     if isinstance(value, str | int | float) and (at := source.find(str(value), span[0])) >= 0:
         span = (at, at + len(str(value)))
-    return SpecError(message, source=source, span=span, hint=hint)
+    return SpecError(fault.message, source=source, span=span, hint=fault.hint, field=fault.field)

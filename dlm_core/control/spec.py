@@ -15,7 +15,7 @@ from dlm_core.errors import shorten
 from dlm_core.text import half_pair, normal_all
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import ValidationError
 
@@ -60,7 +60,7 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
     def _call_error(cls, error: ValidationError) -> WrongSpecError:
         example = f"for example {cls.examples[0]}" if cls.examples else None
         fault = first_fault(cls._what, cls.kind, error, [*cls.model_fields], example)
-        return WrongSpecError(fault.message, hint=fault.hint)
+        return WrongSpecError(fault.message, hint=fault.hint, field=fault.field)
 
     @model_validator(mode="before")
     @classmethod
@@ -75,6 +75,17 @@ class Spec(BaseModel, metaclass=SaysWhatIsWrong):
     def fields_from_body(cls, body: str) -> dict[str, Any]:
         """Split a spec's body into field values; override where keys are data (semantic)."""
         return split_body(body, tuple(cls.model_fields), cls.positional)
+
+    @classmethod
+    def known_values(cls, field: str, given: Mapping[str, Any], info: ModelInfo) -> Iterable[str]:
+        """Values that a field may have, or words of which it is made, for a form to offer.
+
+        Args:
+            field: its name; `facts.0` is the first of each pair, where a field has pairs.
+            given: the fields that are filled in.
+            info: the model.
+        """
+        return ()
 
     @classmethod
     def complete(cls, body: str) -> list[str]:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from numbers import Real
+from typing import NamedTuple
 
 from dlm_core.errors import MissingError
+
+
+class Place(NamedTuple):
+    """Where a text says something.
+
+    Attributes:
+        start: the first of its tokens.
+        end: the token after the last.
+        what: a word for the reader: `food`, `left`.
+    """
+
+    start: int
+    end: int
+    what: str = ""
 
 
 @dataclass(frozen=True)
@@ -18,12 +33,14 @@ class Verdict:
         detail: one line for the person.
         score: share of the control that holds, in [0, 1]; 1.0 or 0.0 unless it has parts.
         parts: named verdicts that it is made of, `right_field` say.
+        places: where among `text.split()` the text says what the control is about, if it can tell.
     """
 
     satisfied: bool | None
     detail: str = ""
     score: float | None = None
     parts: Mapping[str, bool] | None = None
+    places: Sequence[Place] = field(default=(), compare=False)
 
     @classmethod
     def unjudged(cls, error: MissingError) -> Verdict:
@@ -46,6 +63,9 @@ class Verdict:
             and all(isinstance(name, str) and _is_bool(held) for name, held in parts.items())
         ):
             return f"a Verdict whose parts are {parts!r}", "a dict of str to bool, or None"
+        places = self.places
+        if not isinstance(places, Sequence) or not all(map(_is_place, places)):
+            return f"a Verdict whose places are {places!r:.80}", "Place(start, end, what) of tokens"
         return None
 
     @property
@@ -62,7 +82,19 @@ class Verdict:
             self.detail,
             None if self.score is None else 1.0 - self.score,
             None if self.parts is None else {name: not held for name, held in self.parts.items()},
+            self.places,
         )
+
+
+def _is_place(value: object) -> bool:
+    """Some tokens in a row, and a word."""
+    return (
+        isinstance(value, Place)
+        and isinstance(value.start, int)
+        and isinstance(value.end, int)
+        and 0 <= value.start < value.end
+        and isinstance(value.what, str)
+    )
 
 
 def _is_bool(value: object) -> bool:

@@ -15,11 +15,12 @@ class WrongSpecError(SpecError, ValueError):
 
 
 class Fault(NamedTuple):
-    """The first thing that is wrong, the nearest right value, and the value it is about."""
+    """The first thing that is wrong, the nearest right value, and the value and field at fault."""
 
     message: str
     hint: str | None
     value: Any
+    field: str | None
 
 
 def first_fault(
@@ -29,7 +30,7 @@ def first_fault(
     first = error.errors()[0]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, WrongSpecError):  # of a spec that was made on the way
-        return Fault(cause.message, cause.hint, first["input"])
+        return Fault(cause.message, cause.hint, first["input"], cause.field)
     name = str(first["loc"][0]) if first["loc"] else ""
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     hint = example
@@ -40,4 +41,4 @@ def first_fault(
         message = "is missing"
     hint = getattr(cause, "hint", None) or hint
     field = f", field '{name}'" if name else ""
-    return Fault(f"{what} '{kind}'{field}: {message}", hint, first["input"])
+    return Fault(f"{what} '{kind}'{field}: {message}", hint, first["input"], name or None)

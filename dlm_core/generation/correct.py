@@ -53,6 +53,7 @@ def correct(
             words[place, : len(ids)] = ids
         found = redone.run(start=(words, TIMES[min(k, len(TIMES) - 1)]))
         for row, draft in zip(rows, read_drafts(redone, prepared, some, found), strict=True):
+            draft = draft._replace(trace=best[row].trace + draft.trace)
             best[row] = min(best[row], draft, key=lambda one: one.rank)
     return best
 

@@ -21,6 +21,7 @@ from dlm_core.control.protocol import SupportsFaults
 from dlm_core.generation.prepare import Prepared
 from dlm_core.generation.walk import Sample, Walk
 from dlm_core.guidance.guard import Guard
+from dlm_core.results import Step
 
 WRITTEN = 4
 """Drafts of a text that the writer writes, where nothing else is asked."""
@@ -36,6 +37,7 @@ class Draft(NamedTuple):
         faults: how many its controls find.
         nats: of its words, a word.
         score: the one above.
+        trace: what it was after each step, if that is asked.
     """
 
     words: list[int]
@@ -44,6 +46,7 @@ class Draft(NamedTuple):
     faults: int
     nats: float
     score: float
+    trace: tuple[Step, ...] = ()
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -95,5 +98,6 @@ def read_drafts(
         )
         steps = walk.drafts[0][row], walk.drafts[1][row]
         score = met / sample.words - nats[row]
-        found.append(Draft(ids, log_probs[row], steps, faults, nats[row], score))
+        trace = tuple(step[row] for step in walk.trace)
+        found.append(Draft(ids, log_probs[row], steps, faults, nats[row], score, trace))
     return found

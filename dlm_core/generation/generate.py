@@ -49,9 +49,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlm_core.control.compose import Asked
+    from dlm_core.results import Step
 
-    StepCallback = Callable[[float, list[str]], None]
-    """(t, texts of x_0_hat) after a step."""
+    StepCallback = Callable[[list[Step]], None]
+    """What each text is after a step."""
 
 WINDOW = 4
 """Batches whose texts are sorted by length before they are walked: results wait for no more."""
@@ -73,6 +74,7 @@ def generate(
     on_step: StepCallback | None = None,
     select: SelectorSpec | str | None = None,
     keep: int | None = None,
+    trace: bool = False,
 ) -> list[Result]:
     """Generate n texts.
 
@@ -89,9 +91,10 @@ def generate(
         verify: also judge each text by its controls' verdicts.
         plugins: who provides the controls (named in reports); loaded on demand if omitted.
         progress: called with (steps done, steps in all).
-        on_step: called with t and the current words of x_0_hat, for watching.
+        on_step: called with a `Step` a text of a batch, for watching: of its first draft.
         select: chooses among the n texts, for example `MBR(utility="bleu")` or `"mbr:bleu"`.
         keep: how many it keeps, best first; 1 if omitted (`none`: all).
+        trace: keep every step of the draft that stands, and of its corrections, in `Result.trace`.
 
     Raises:
         UsageError: an argument is of the wrong kind or out of range.
@@ -109,7 +112,7 @@ def generate(
     batches = generate_batches(
         model, [request], sampling=sampling, guidance=guidance, batch_size=batch_size,
         deterministic=deterministic, verify=verify, plugins=plugins, progress=progress,
-        on_step=on_step,
+        on_step=on_step, trace=trace,
     )  # fmt: skip
     results = [result for batch in batches for _, result in batch]
     return results if selector is None else choose(selector, results, kept, owner=owner)
@@ -117,7 +120,7 @@ def generate(
 
 def generate_batches(
     model: ModelLike,
-    requests: Sequence[Request],
+    requests: Sequence[Request | Prepared],
     *,
     sampling: SamplingLike = None,
     guidance: GuidanceLike = None,
@@ -127,17 +130,19 @@ def generate_batches(
     plugins: Plugins | None = None,
     progress: Progress | None = None,
     on_step: StepCallback | None = None,
+    trace: bool = False,
 ) -> Iterator[list[tuple[int, Result]]]:
     """Walk many requests, of different controls, in shared batches.
 
-    Texts of like lengths share a batch, sorted within the next `WINDOW` batches.
+    Texts of like lengths share a batch, sorted within the next `WINDOW` batches. A request that
+    `prepare` has prepared already, with this model and guidance, is not prepared again.
 
     Yields:
         as batches are done, (index of the request, result), in order of requests and seeds; when a
         batch fails, first what is finished, so that nothing is lost.
     """
     for request in requests:
-        if not isinstance(request, Request):
+        if not isinstance(request, Request | Prepared):
             raise UsageError(f"requests: expected a Request, got {request!r}")
     size = whole("batch_size", batch_size, 1)
     if deterministic:
@@ -145,13 +150,16 @@ def generate_batches(
     settings = sampling_of(sampling), guidance_of(guidance)
     loaded = model_of(model)
     plugins = plugins or load_plugins()
-    prepared = [prepare(loaded, request, plugins, settings[1]) for request in requests]
+    prepared = [
+        one if isinstance(one, Prepared) else prepare(loaded, one, plugins, settings[1])
+        for one in requests
+    ]
     named = [
         helpers(p.request.controls, loaded.info, plugins, verify, p.writer is not None)
         for p in prepared
     ]
-    run = _Run(loaded, prepared, named, *settings, verify, on_step)
-    total = -(-sum(request.n for request in requests) // size) * run.sampling.steps
+    run = _Run(loaded, prepared, named, *settings, verify, on_step, trace)
+    total = -(-sum(p.request.n for p in prepared) // size) * run.sampling.steps
     return _in_order(run, size, progress, total)
 
 
@@ -167,6 +175,7 @@ class _Run:
     guidance: GuidanceConfig
     verify: bool
     on_step: StepCallback | None
+    trace: bool
 
     @usual_torch()
     def results(
@@ -176,7 +185,7 @@ class _Run:
 
         def walks(some: Sequence[Sample], stream: str, told: StepCallback | None = None) -> Walk:
             made = self.model, self.prepared, some, self.sampling, self.guidance
-            return Walk(*made, told, stream)
+            return Walk(*made, told, stream, self.trace)
 
         groups = [self._drafts(sample) for sample in batch]
         rows = [draft for group in groups for draft in group]
@@ -213,7 +222,7 @@ class _Run:
     def _told(self, firsts: Sequence[int]) -> StepCallback | None:
         """Tells of the first draft of each text."""
         told = self.on_step
-        return told and (lambda t, texts: told(t, [texts[row] for row in firsts]))
+        return told and (lambda steps: told([steps[row] for row in firsts]))
 
     def _result(self, sample: Sample, draft: Draft) -> Result:
         owner = self.prepared[sample.owner]
@@ -237,6 +246,7 @@ class _Run:
             controls=reports,
             signature=signature(*made, self.helpers[sample.owner]),
             drafts=draft.steps,
+            trace=draft.trace,
         )
 
     @usual_torch()

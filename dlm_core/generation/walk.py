@@ -29,12 +29,13 @@ from dlm_core.guidance.guard import GuidedRows
 from dlm_core.guidance.hard import fixed_words, round_words
 from dlm_core.guidance.paper import guide as climb
 from dlm_core.guidance.posterior import tilt
+from dlm_core.results import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    StepCallback = Callable[[float, list[str]], None]
-    """(t, texts of x_0_hat) after a step."""
+    StepCallback = Callable[[list[Step]], None]
+    """What each text is after a step."""
 
 
 class Sample(NamedTuple):
@@ -69,10 +70,12 @@ class Walk:
         guidance: GuidanceConfig,
         on_step: StepCallback | None,
         stream: str = "sampler",
+        traced: bool = False,
     ) -> None:
         self.model, self.net = model, model.net
         self.sampling, self.guidance = sampling, guidance
-        self.on_step = on_step
+        self.on_step, self.traced = on_step, traced
+        self.trace: list[list[Step]] = []
         device = model.device
         self.seeds = tuple(s.seed for s in batch)
         self.words = torch.tensor([s.words for s in batch], device=device)  # (B,)
@@ -228,8 +231,12 @@ class Walk:
         if self.sampling.self_conditioning:
             sharp = F.softmax(log_q / self.sampling.self_conditioning_temperature, dim=-1)
             self.previous = sharp @ self.net.embedding_matrix
-        if self.on_step is not None:
-            self.on_step(float(t[0]), self._texts(log_q.argmax(-1)))
+        if self.traced or self.on_step is not None:
+            steps = self._steps(float(t[0]))
+            if self.traced:
+                self.trace.append(steps)
+            if self.on_step is not None:
+                self.on_step(steps)
         if not self.sampling.clamp or float(t[0]) > self.sampling.clamp_start:
             return log_q.exp() @ self.net.embedding_matrix
         return self.net.embed(self._pick(log_q))
@@ -325,6 +332,24 @@ class Walk:
                 [] for _ in part.seeds
             ]
         return out
+
+    def _steps(self, t: float) -> list[Step]:
+        """Each text as it stands, and what stood there without the controls."""
+        log_probs, words = self._window(self.log_q).max(-1)  # (B, L)
+        own = self._window(self.unguided).argmax(-1)
+        rows = zip(words.tolist(), log_probs.exp().tolist(), own.tolist(), strict=True)
+        vocab, found = self.model.vocab, []
+        for (ids, probs, alone), n in zip(rows, self.words.tolist(), strict=True):
+            placed = vocab.placed(to_end(ids[:n], self.model))
+            found.append(
+                Step(
+                    t,
+                    tuple(word for word, _ in placed),
+                    tuple(min(probs[k] for k in places) for _, places in placed),
+                    tuple(vocab.decode(alone[k] for k in places) for _, places in placed),
+                )
+            )
+        return found
 
     def _texts(self, words: Tensor) -> list[str]:
         window = self._window(words).tolist()

@@ -36,6 +36,9 @@ def test_bash(tab, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert tab("dlm generate -m e") == ["e2e", "e2e-mine/"]
     assert tab("dlm train lm --corpus text : co") == ["corpus.txt"]
+    (tmp_path / "corpus.toml").touch()
+    assert tab("dlm generate -r co") == ["corpus.toml"]
+    assert tab("dlm --log-level w") == ["warning"]
     assert tab("dlm generate --guidance p") == ["posterior", "paper"]
 
 
@@ -48,3 +51,13 @@ def test_zsh_gets_whole_words(run_cli, monkeypatch):
 def test_a_broken_plugin_says_nothing_into_the_line(tab, broken_plugin, monkeypatch):
     monkeypatch.setenv("DLM_PLUGINS", str(broken_plugin))
     assert tab("dlm generate -c leng") == ["length:"]
+
+
+def test_models_of_the_hub_that_are_in_the_cache(tab, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name, text in (("them--theirs", '{"format": "dlm-bundle-1"}'), ("them--other", "{}")):
+        folder = tmp_path / f"models--{name}/snapshots/0"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(text)
+    assert tab("dlm generate -m th") == ["them/theirs"]
+    assert tab("dlm models pull th") == ["them/theirs"]

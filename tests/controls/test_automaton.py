@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlm_controls import Avoid, Pattern
 from dlm_controls.pattern.automaton import MAX_STATES, Automaton, TooManyStatesError
 from dlm_controls.pattern.notation import parse, words_of
 from dlm_core.errors import SpecError
@@ -192,3 +193,13 @@ def test_what_cannot_be_read_is_marked(pattern: str, message: str, span: tuple[i
     with pytest.raises(SpecError, match=message) as caught:
         parse(pattern)
     assert caught.value.span == span and caught.value.hint
+
+
+def test_equal_specs_share_one_automaton() -> None:
+    """Of a file of requests that ask the same, a pattern is compiled once."""
+    first, second = Pattern("The * serves (a|b) ..."), Pattern("The  * serves (a|b) ...")
+    assert first.automaton is second.automaton
+    both = [pattern.merge(Avoid("a")) for pattern in (first, second)]
+    assert both[0].automaton is both[1].automaton
+    assert first.automaton is not Pattern("The * serves (b|a)").automaton
+    assert Avoid("a").automaton is not Avoid("a", exact=True).automaton

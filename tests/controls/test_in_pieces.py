@@ -16,7 +16,8 @@ from torch import Tensor
 from dlm_controls import Avoid, Infill, Keyword, Length, Pattern, Pos
 from dlm_controls.length import WordCount
 from dlm_controls.pattern.control import SPELLED, EntryControl
-from dlm_controls.pattern.language import WordAutomaton
+from dlm_controls.pattern.entries import over_entries
+from dlm_controls.pattern.language import WordAutomaton, writable
 from dlm_core.bundle import Model, save_bundle
 from dlm_core.config import GuidanceConfig, ModelConfig, SamplingConfig, TrainConfig
 from dlm_core.control.compose import Controls, ControlSpec, as_controls
@@ -298,3 +299,15 @@ def test_a_text_that_is_too_long_in_pieces(model: Model) -> None:
     words = " ".join(["gigigi"] * model.info.max_words)
     with pytest.raises(UnsatisfiableError, match="no length that is left"):
         generate(model, Pattern(words))
+
+
+def test_equal_specs_are_compiled_once_for_a_vocabulary(model: Model, tiny_model: Model) -> None:
+    first, second = Pattern("the * gira ..."), Pattern("the  * gira ...")
+    spelled = [spec.build(BuildContext(model)) for spec in (first, second)]
+    assert spelled[0].table.data_ptr() == spelled[1].table.data_ptr()
+    whole = first.build(BuildContext(tiny_model))
+    assert isinstance(spelled[0], EntryControl) and not isinstance(whole, EntryControl)
+    other = Vocab.build(corpus(), min_count=20, pieces=60)
+    for vocab in (model.vocab, other):
+        named = over_entries(first.automaton.within(writable(vocab)), vocab).ids
+        assert set(vocab.spell("gira")) <= set(named)

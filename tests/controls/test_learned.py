@@ -275,6 +275,14 @@ def test_what_the_inventory_has_not_is_refused_with_the_nearest(trained: Model) 
     assert MR.complete_in("hot[yes], ", info) == ["hot[yes], owner[", "hot[yes], Colour["]
 
 
+def test_a_form_offers_what_was_learned(trained: Model) -> None:
+    info = trained.info
+    assert [*Semantic.known_values("field", {}, info)] == ["owner", "Colour", "hot"]
+    assert sorted(Semantic.known_values("value", {"field": "colour"}, info)) == sorted(COLOURS)
+    assert [*Semantic.known_values("value", {"field": "food"}, info)] == []
+    assert sorted(MR.known_values("facts.1", {"facts.0": "hot"}, info)) == ["no", "yes"]
+
+
 def test_texts_are_judged_by_the_judge(trained: Model) -> None:
     info = trained.info
     text = "the plain dish of Ada Lee is not spicy and comes in dark blue ."
@@ -289,6 +297,9 @@ def test_texts_are_judged_by_the_judge(trained: Model) -> None:
     assert [field for field, _ in whole.facts] == ["owner", "Colour", "hot"]
     assert whole.verify(text).satisfied
     assert whole.verify(text.replace("not ", "")).detail.startswith("missing: hot[no]")
+    words = text.split()
+    said = {what: " ".join(words[a:b]) for a, b, what in whole.verify(text).places}
+    assert said == {"owner": "Ada Lee", "Colour": "dark blue", "hot": "not"}
 
 
 def test_a_trained_head_steers_by_its_own_facts(trained: Model) -> None:

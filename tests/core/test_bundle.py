@@ -70,28 +70,6 @@ def test_an_unknown_name_gives_the_nearest() -> None:
     assert caught.value.hint == "did you mean 'e2e'?"
 
 
-def test_the_hub_out_of_reach_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-
-    def unreachable(name: str) -> str:
-        raise OSError(f"no route to {name}\nand more")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(MissingError, match=r"no route to owner/name\)$"):
-        locate("owner/name")
-
-
-def test_a_model_of_the_hub_is_its_snapshot(
-    monkeypatch: pytest.MonkeyPatch, tiny_model: Model
-) -> None:
-    import huggingface_hub
-
-    monkeypatch.setattr(
-        huggingface_hub, "snapshot_download", lambda name: str(tiny_model.info.path)
-    )
-    assert ModelInfo.read("owner/name").config == tiny_model.info.config
-
-
 def _edit(path: Path, **changes: object) -> None:
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, **changes}))

@@ -235,7 +235,7 @@ def test_a_padded_model_finds_its_own_length(
         n=2,
         sampling=FAST,
         plugins=plugins,
-        on_step=lambda t, texts: watched.append(texts),
+        on_step=lambda steps: watched.append(list(map(str, steps))),
     )
     assert texts(results) == ["The Mill is cheap"] * 2
     assert watched[-1] == ["The Mill is cheap"] * 2
@@ -358,7 +358,7 @@ def test_progress_and_steps_are_reported(tiny_model: Model, plugins: Plugins) ->
         sampling=FAST.model_copy(update={"time_power": 1.0}),
         plugins=plugins,
         progress=lambda k, total: done.append((k, total)),
-        on_step=lambda t, texts: seen.append((t, texts)),
+        on_step=lambda steps: seen.append((steps[0].t, list(map(str, steps)))),
     )
     assert done == [(k, 8) for k in range(1, 9)]
     assert [round(t, 3) for t, _ in seen[:4]] == [1.0, 0.67, 0.34, 0.01]

@@ -132,6 +132,11 @@ class E2E(Domain):
         parts = {"value": not has, "right_field": not right}
         return Verdict(not (has or right), f"'{value}' {said}", parts=parts)
 
+    def places(self, words: Sequence[str], field: str, value: str) -> Sequence[tuple[int, int]]:
+        """In its own words or others."""
+        found = reader.read_mentions(words)
+        return [(m.start, m.end) for m in found if (m.field, m.value) == (field, value)]
+
     def drafted(self, words: Sequence[str], facts: Sequence[Fact]) -> dict[str, list[str]]:
         """Of a text with stand-ins for unknown places."""
         judged = [(fact, oracle.judge(words, fact.field, fact.value)) for fact in facts]

@@ -1,0 +1,1 @@
+"""`dlm serve`: texts over HTTP, as OpenAI's completions."""

@@ -1,0 +1,1 @@
+"""How a run looks: one page of HTML that needs nothing beside itself."""
