@@ -388,11 +388,9 @@ class Trainer:
 
     def export(self) -> None:
         """Write the bundle with the averaged weights into `out`."""
+        settings = {"train": self.config.model_dump(mode="json")}
         with self.ema_weights():
-            save_bundle(
-                self.out, self.model, self.vocab, {"train": self.config.model_dump(mode="json")},
-                self.config.bits,
-            )  # fmt: skip
+            save_bundle(self.out, self.model, self.vocab, settings, self.config.bits)
 
 
 def _assign(model: nn.Module, values: dict[str, Tensor]) -> None:
