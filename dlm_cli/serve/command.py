@@ -134,7 +134,9 @@ def command(
     max_connections: Connections = LIMITS.max_connections,
     quiet: Quiet = False,
 ) -> None:
-    """Serve texts over HTTP, as OpenAI's completions.
+    """Serve texts over HTTP.
+
+    It answers as OpenAI's completions do.
 
     POST /v1/completions takes 'controls' beside what OpenAI's clients send. DLM_API_KEY, where it
     is set, is the key that clients must give. SIGTERM and Ctrl-C finish what was accepted.

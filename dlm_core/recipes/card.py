@@ -49,7 +49,7 @@ def _header(job: Job) -> str:
     name = card.name or job.out.resolve().name
     count = sum(p.numel() for p in job.model.net.parameters())
     words = "pieces" if job.model.vocab.pieces else "words"
-    tags = ", ".join(TAGS)
+    tags, stored = ", ".join(TAGS), "int8" if job.recipe.lm.bits == 8 else "fp16"
     lines = [
         "---",
         f"license: {json.dumps(card.licence)}",
@@ -63,7 +63,7 @@ def _header(job: Job) -> str:
         *([card.description, ""] if card.description else []),
         f"{config.layers} layers × {config.hidden}, d = {config.embedding_dim}, "
         f"{len(job.model.vocab):,} entries in the vocabulary, texts of up to "
-        f"{job.model.info.max_words} {words}; {count:,} parameters, fp16.",
+        f"{job.model.info.max_words} {words}; {count:,} parameters, {stored}.",
         "",
     ]
     return "\n".join(lines)

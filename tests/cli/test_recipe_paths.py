@@ -115,7 +115,8 @@ def test_dlm_model_names_the_default(run_cli, folder, tiny_model, monkeypatch):
     sha = json.loads(run_cli(*generate).out)["model"]["sha256"]
     assert sha == tiny_model.info.sha256
     env = json.loads(run_cli("env", "--json").out)
-    assert env["dlm"]["default model"] == env["variables"]["DLM_MODEL"] == str(folder / "mymodel")
+    assert env["settings"]["model"] == f"{folder / 'mymodel'} (environment)"
+    assert env["variables"]["DLM_MODEL"] == str(folder / "mymodel")
     assert json.loads(run_cli(*generate, "-m", "e2e").out)["model"]["name"] == "e2e"
     (folder / "e.toml").write_text('model = "e2e"\n')
     assert json.loads(run_cli(*generate, "-r", folder / "e.toml").out)["model"]["name"] == "e2e"

@@ -148,7 +148,7 @@ def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     nbformat = pytest.importorskip("nbformat")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     shown = nbformat.read(ROOT / "examples/tour.ipynb", 4)
-    made = nbclient.NotebookClient(nbformat.from_dict(shown), timeout=300).execute()
+    made = nbclient.NotebookClient(nbformat.from_dict(shown), timeout=600).execute()
     outputs = [cell.outputs for cell in made.cells if cell.cell_type == "code"]
     assert all(outputs)
     (composed,) = (o.text for out in outputs for o in out if "True" in o.get("text", "")[:4])
