@@ -136,10 +136,9 @@ def command(
 ) -> None:
     """Serve texts over HTTP.
 
-    It answers as OpenAI's completions do.
-
-    POST /v1/completions takes 'controls' beside what OpenAI's clients send. DLM_API_KEY, where it
-    is set, is the key that clients must give. SIGTERM and Ctrl-C finish what was accepted.
+    It answers as OpenAI's completions do: POST /v1/completions takes 'controls' beside what
+    OpenAI's clients send. DLM_API_KEY, where it is set, is the key that clients must give. SIGTERM
+    and Ctrl-C finish what was accepted.
     """
     limits = Limits(
         max_wait=max_wait, max_queue=max_queue,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dlm_core.card import TAGS
 from dlm_core.files import write_text
 from dlm_core.recipes.evaluation import EVALUATION
 from dlm_core.text import load_json
@@ -14,7 +15,6 @@ from dlm_core.version import VERSION
 if TYPE_CHECKING:
     from dlm_core.recipes.job import Job
 
-TAGS = ("diffusion", "text-generation", "controllable-generation")
 _FREE = {
     "lm-score": "nats a token under the teacher",
     "distinct": "distinct texts",
