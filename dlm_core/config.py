@@ -115,6 +115,9 @@ class ModelConfig(Settings):
     readout: Literal["words", "vector"] = "words"
     """`words`: x_0_hat is the mean word vector under predicted word probabilities; `vector`: the
     network's output is the vector (the paper)."""
+    evidence: bool = False
+    """Of readout `words`: what x_t at a position says of its word is counted exactly (Bayes' rule),
+    and the network has only to learn what the other positions say."""
     self_conditioning: bool = True
     denoiser: Literal["transformer", "unet", "bert"] = "transformer"
     """The network: ours, the paper's ablation (App. H), or transformers' BERT (App. B)."""
@@ -129,6 +132,8 @@ class ModelConfig(Settings):
     def _consistent(self) -> Self:
         if self.hidden % self.heads:
             raise ValueError(f"hidden={self.hidden} is not a multiple of heads={self.heads}")
+        if self.evidence and self.readout != "words":
+            raise ValueError("evidence is of readout='words'")
         if self.parametrisation != "x_0" and self.readout == "words":
             raise ValueError("parametrisation eps or mu needs readout='vector'")
         weights = self.block_weights + self.vocab_size * self.embedding_dim

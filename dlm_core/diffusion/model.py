@@ -119,10 +119,23 @@ class DiffusionLM(nn.Module):
         else:
             out = self.denoiser.denoise(x_t, t, lengths, x_0_prev).float()
         if self.config.readout == "words":
+            if self.config.evidence:
+                out = out + self._evidence(x_t, t)
             log_probs = F.log_softmax(out, dim=-1)
             return Prediction(log_probs.exp() @ self.embedding_matrix, log_probs)
         x_0_hat = self._to_x_0(out, x_t, t)
         return Prediction(x_0_hat, F.log_softmax(self.rounding_logits(x_0_hat), dim=-1))
+
+    def _evidence(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """log q(x_t,i | w) of each word, up to what all words share, (B, L, V).
+
+        q(x_t | w) = N(sqrt(alpha_bar) EMB(w), (1 - alpha_bar + alpha_bar sigma_0^2) I): eq. 1, 2.
+        """
+        words, alpha_bar = self.embedding_matrix, self.schedule.alpha_bar(t)[:, None, None]
+        variance = 1 - alpha_bar + alpha_bar * self.config.sigma_0**2
+        with torch.autocast(x_t.device.type, enabled=False):  # bf16 could not tell near words apart
+            nearness = alpha_bar.sqrt() * (x_t.float() @ words.float().T)
+        return (nearness - alpha_bar * words.square().sum(-1) / 2) / variance
 
     def _to_x_0(self, out: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Convert the network's output to x_0 (§4.2, App. E)."""

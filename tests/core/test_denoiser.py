@@ -203,3 +203,21 @@ def test_attention_in_bf16_is_the_attention_of_torch() -> None:
         half = attention(q.bfloat16(), k.bfloat16(), v.bfloat16(), given, 0.0)
         torch.testing.assert_close(half.float(), exact, atol=0.03, rtol=0.03)
         assert torch.equal(attention(q, k, v, given, 0.0), exact)
+
+
+def test_evidence_is_counted_by_bayes_rule() -> None:
+    """A network that finds all words alike: p(w | x_t) is q(x_t | w) over its sum."""
+    config = ModelConfig(**SHAPE, evidence=True, embedding="free", sigma_0=0.2)
+    torch.manual_seed(0)
+    net = DiffusionLM(config, pad=3, unk=2).eval()
+    for parameter in net.denoiser.outputs.parameters():
+        torch.nn.init.zeros_(parameter)
+    x, t = random(3, 5, 4), torch.tensor([0.003, 0.4, 1.0])
+    found = net.predict(x, t, torch.tensor([5, 5, 5])).token_log_probs
+    alpha_bar = net.schedule.alpha_bar(t)[:, None, None, None]
+    spread = (1 - alpha_bar + alpha_bar * 0.2**2).sqrt()
+    q = torch.distributions.Normal(alpha_bar.sqrt() * net.embedding_matrix, spread)
+    expected = q.log_prob(x[:, :, None]).sum(-1).log_softmax(-1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="readout='words'"):
+        ModelConfig(**SHAPE, evidence=True, readout="vector")

@@ -110,6 +110,7 @@ def _lm(plan: Plan) -> list[str]:
         "",
         "[lm.model]",
         f"max_len = {choice.max_len}  # {choice.why['max_len']}",
+        "evidence = true  # what x_t says of a position's own word need not be learnt",
         f"embedding_dim = {16 if choice.pieces == 0 and choice.min_count == 10 else 32}",
         f"hidden = {sizes.hidden}",
         f"layers = {sizes.layers}",
