@@ -18,7 +18,7 @@ from dlm_cli.serve.limits import Limits
 from dlm_cli.serve.schema import Completion
 from dlm_core.control.compose import Controls, Term
 from dlm_core.control.parse import parse_spec
-from dlm_core.errors import DLMError, did_you_mean
+from dlm_core.errors import DLMError
 from dlm_core.natural import detokenise
 from dlm_core.selection import parse_selector
 from dlm_core.text import load_json
@@ -89,10 +89,7 @@ def read_asked(body: bytes, job: Job, limits: Limits, served: str) -> Asked:
         )
     wish = _within(data, limits)
     if wish.model not in (None, served):
-        raise RefusedError(
-            404, "model_not_found", f"no model '{wish.model[:80]}' is served here",
-            did_you_mean(wish.model, [served]), param="model",
-        )  # fmt: skip
+        raise RefusedError.no_model(wish.model, served)
     try:
         return _checked(wish, job, limits)
     except DLMError as error:

@@ -16,6 +16,7 @@ from dlm_core.errors import (
     SpecError,
     UnsatisfiableError,
     UsageError,
+    did_you_mean,
 )
 
 _CODES: tuple[tuple[type[DLMError], int, str], ...] = (
@@ -73,6 +74,14 @@ class RefusedError(DLMError):
         if isinstance(told, WrongKeyError):
             param = told.key
         return cls(status, code, told.message, told.hint, param=param, place=place)
+
+    @classmethod
+    def no_model(cls, name: str, served: str) -> RefusedError:
+        """A client named another model than the one that is served."""
+        return cls(
+            404, "model_not_found", f"no model '{name[:80]}' is served here",
+            did_you_mean(name, [served]), param="model",
+        )  # fmt: skip
 
     def response(self) -> JSONResponse:
         """The answer."""

@@ -40,30 +40,32 @@ def _service(request: Request) -> Service:
     return service
 
 
+def _let_in(request: Request) -> Service:
+    """The service, for a client that knows its key."""
+    service = _service(request)
+    check_key(request, service.key)
+    return service
+
+
 @router.get("/v1/models")
 def models(request: Request) -> Response:
     """The model, as OpenAI lists its own."""
-    check_key(request, _service(request).key)
-    return JSONResponse({"object": "list", "data": [_model(_service(request))]})
+    return JSONResponse({"object": "list", "data": [_model(_let_in(request))]})
 
 
 @router.get("/v1/models/{name:path}")
 def model(name: str, request: Request) -> Response:
     """The model by its name."""
-    service = _service(request)
-    check_key(request, service.key)
+    service = _let_in(request)
     if name != service.name:
-        hint = did_you_mean(name, [service.name])
-        message = f"no model '{name[:80]}' is served here"
-        raise RefusedError(404, "model_not_found", message, hint, param="model")
+        raise RefusedError.no_model(name, service.name)
     return JSONResponse(_model(service))
 
 
 @router.get("/v1/controls")
 def controls(request: Request) -> Response:
     """Every control with the JSON schema of its fields, plugins' too."""
-    service = _service(request)
-    check_key(request, service.key)
+    service = _let_in(request)
     kinds = sorted(service.job.plugins.controls.items())
     data = [_control(kind, cls, service.job) for kind, cls in kinds]
     return JSONResponse({"object": "list", "data": data})
@@ -72,8 +74,7 @@ def controls(request: Request) -> Response:
 @router.get("/v1/controls/{kind}/values")
 def values(kind: str, request: Request, field: str, typed: str = "", given: str = "{}") -> Response:
     """What a field may go on with; `given` has the other fields, as JSON."""
-    service = _service(request)
-    check_key(request, service.key)
+    service = _let_in(request)
     known = service.job.plugins.controls
     if kind not in known:
         hint = did_you_mean(kind, known)
@@ -104,8 +105,7 @@ def _going_on(typed: str, known: Sequence[str]) -> list[str]:
 @router.get("/v1/selectors")
 def selectors(request: Request) -> Response:
     """What can choose among the texts of a request, with the examples that work here."""
-    service = _service(request)
-    check_key(request, service.key)
+    service = _let_in(request)
     plugins = service.job.plugins
     data = [
         {

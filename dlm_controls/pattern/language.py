@@ -110,7 +110,7 @@ class WordAutomaton(ControlSpec):
 
     def lengths(self, info: ModelInfo) -> Lengths:
         """Exactly the numbers of words its texts have."""
-        automaton = self.automaton.within(writable(info.vocab))
+        automaton = _written(self.automaton, info.vocab)
         limit = max(info.max_words, len(automaton.table))  # past the shortest text of all
         found = automaton.lengths(limit)
         endless = found and found == set(range(min(found), limit + 1))
@@ -173,7 +173,7 @@ class Both(WordAutomaton):
                     f"controls '{left}' and '{right}': {word.message}",
                     "such a word can stand in an infill without a pattern beside it",
                 )
-        if self.automaton.within(writable(info.vocab)).empty:
+        if _written(self.automaton, info.vocab).empty:
             raise UnsatisfiableError(
                 f"controls '{left}' and '{right}' contradict: no text meets both",
                 "drop one of them",
@@ -196,7 +196,7 @@ class Other(WordAutomaton):
 
     def check(self, info: ModelInfo) -> None:
         """Refuse what no text can be; words that no text has are no fault here."""
-        if self.automaton.within(writable(info.vocab)).empty:
+        if _written(self.automaton, info.vocab).empty:
             raise UnsatisfiableError(f"every text is {self.spec}", "drop the control")
         for word, _, _ in self.spec.unknown_words(info):
             warn(f"control '{shorten(str(self))}' holds anyway: {word.message} ({word.hint})")

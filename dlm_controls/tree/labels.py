@@ -8,6 +8,8 @@ from dlm_core.errors import SpecError, did_you_mean
 from dlm_core.heads import read_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dlm_core.bundle import ModelInfo
 
 HEAD = "tree"
@@ -16,17 +18,25 @@ HEAD = "tree"
 
 def single_labels(info: ModelInfo) -> list[str]:
     """Labels of single constituents; none without a head."""
-    path = info.head_path(HEAD) / "config.json"
-    chains = read_labels(path.parent) if path.is_file() else ()
+    return _singles(_chains(info) or ())
+
+
+def _chains(info: ModelInfo) -> Sequence[str] | None:
+    """Labels of the head, chains among them; None without one."""
+    folder = info.head_path(HEAD)
+    return read_labels(folder) if (folder / "config.json").is_file() else None
+
+
+def _singles(chains: Sequence[str]) -> list[str]:
     return sorted({part for chain in chains if chain for part in chain.split("::")})
 
 
 def check_label(info: ModelInfo, kind: str, label: str, source: str) -> None:
     """Raise SpecError for a label (chain) the bundle's `tree` head has never seen."""
-    path = info.head_path(HEAD) / "config.json"
-    if not path.is_file():  # `build` says so
+    chains = _chains(info)
+    if chains is None:  # `build` says so
         return
-    chains, singles = read_labels(path.parent), single_labels(info)
+    singles = _singles(chains)
     for part in label.split("::"):
         if part not in singles:
             at = max(0, source.find(part))

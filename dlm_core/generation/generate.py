@@ -46,13 +46,8 @@ from dlm_core.selection import SelectorSpec, check_selector
 from dlm_core.selection import select as choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dlm_core.control.compose import Asked
-    from dlm_core.results import Step
-
-    StepCallback = Callable[[list[Step]], None]
-    """What each text is after a step."""
+    from dlm_core.generation.walk import StepCallback
 
 WINDOW = 4
 """Batches whose texts are sorted by length before they are walked: results wait for no more."""

@@ -26,12 +26,7 @@ from dlm_core.plugins.loading import load_plugins
 from dlm_core.plugins.registry import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dlm_core.control.compose import Asked
-
-    StepCallback = Callable[[float, list[str]], None]
-    """(t, texts of x_0_hat) after a step."""
 
 
 @dataclass(frozen=True, init=False)
