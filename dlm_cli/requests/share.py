@@ -102,7 +102,7 @@ class Share:
         if how["requests"] in (None, "-") or str(how["output"] or "-") == "-":
             raise UsageError(f"{name} share a file of requests", "--requests FILE -o FILE")
         if how["seed"] == "random":
-            raise UsageError(f"option '--seed': {name} would draw {name} seeds", "--seed 7")
+            raise UsageError(f"option '--seed': {name} would draw as many seeds", "--seed 7")
 
     def device(self, name: str) -> str:
         """The GPU of this process, where `auto` found several."""
