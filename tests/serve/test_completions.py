@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,18 @@ def test_a_stream_shows_each_step_and_ends_with_the_text(server: Running) -> Non
         assert "".join(c.text for c in chunks) == choice.text
     assert [c.dlm for c in last.choices] == [c.dlm for c in whole.choices]
     assert usage.choices == [] and usage.usage == whole.usage
+
+
+def test_a_draft_is_sent_at_once(server: Running) -> None:
+    with socket.create_connection(server.bound.getsockname()) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert client.recv(1)
+        (mine,) = [
+            state.transport
+            for state in server.server.server_state.connections
+            if state.transport.get_extra_info("peername") == client.getsockname()
+        ]
+        assert mine.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_drafts_of_a_shared_batch_reach_their_own_client(serve: Serve) -> None:
