@@ -73,12 +73,12 @@ def measure(batches: int, given: Sequence[float]) -> Costs:
         times.append(time.process_time() - begin)
         made += [(items[owner], result) for owner, result in found]
     lines = [line(k) for k in range(4000)]
-    reader = Reader("-", {"n": 1}, 0, lambda _: first[0], share=Share(SIZE, 1, 10**9))
+    reader = Reader("-", {"n": 1}, 0, lambda _: first[0], share=Share(1, 10**9, SIZE))
     read = seconds(lambda: list(reader.items(lines))) / len(lines)
     texts: list[str] = []
     write = seconds(lambda: texts.extend(rows(i, [r], job.settings)[0] for i, r in made))
     with tempfile.TemporaryDirectory() as folder:
-        share, path = Share(SIZE, 0, 2), Path(folder, "out.jsonl")
+        share, path = Share(0, 2, SIZE), Path(folder, "out.jsonl")
         many = [text + "\n" for text in texts] * 20
         for rank in range(2):
             share.part(path, rank).write_text("".join(many[rank::2]), encoding="utf-8")

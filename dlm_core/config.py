@@ -324,6 +324,8 @@ class SamplingConfig(Settings):
     bundle's writer writes, else 1."""
     corrections: int = Field(default=3, ge=0, le=100)
     """How often a text that its controls find faults in is noised again and finished anew."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Of the denoiser; `auto` is bf16 on a GPU that has it, and fp32 elsewhere."""
 
 
 class GuidanceConfig(Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,7 @@ class Answers:
                 stderr(f"{good} requests are well formed{_others(reader)}")
                 return reader.worst
             device = share.device(pick_device(how["device"]))
+            share = replace(share, block=self.job.size(device))
             part, reader.share = share.take_output(how), share
             with share.together():
                 with open_results(part, append=how["resume"]) as out:
@@ -128,7 +129,7 @@ class Answers:
         settings, total = self.job.settings, count_lines(self.name)
         share = reader.share
         total = total and -(-total // share.size)
-        blocks = chunks(reader.items(lines), self.job.batch_size, share.block_of)
+        blocks = chunks(reader.items(lines), share.block, share.block_of)
         with (
             progress_bar("requests", total, hidden=self.watch or share.rank > 0) as bar,
             Watch(self.job.sampling.steps) as seen,

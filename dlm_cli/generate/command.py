@@ -44,7 +44,7 @@ def command(
     model: Model = "e2e",
     head: Heads = None,
     device: Device = "auto",
-    batch_size: ask.BatchSize = 64,
+    batch_size: ask.BatchSize = None,
     deterministic: ask.Deterministic = False,
     control: ask.Control = None,
     avoid: ask.Avoid = None,
@@ -71,6 +71,7 @@ def command(
     self_conditioning_temperature: ask.FedBack = SAMPLING.self_conditioning_temperature,
     drafts: ask.Drafts = SAMPLING.drafts,
     corrections: ask.Corrections = SAMPLING.corrections,
+    precision: ask.Precision = SAMPLING.precision,
     guidance: ask.Guidance = GUIDANCE.mode,
     writer: ask.Writer = GUIDANCE.writer,
     guidance_steps: ask.GuidanceSteps = GUIDANCE.guidance_steps,
@@ -108,7 +109,7 @@ def run(asked: Recipe, how: dict[str, Any], plugins: bool = True) -> None:
         typer.Exit: with the code of the worst line of a file of requests.
     """
     size = 1 if how["deterministic"] else how["batch_size"]
-    share = Share.of_launcher(size)
+    share = Share.of_launcher()
     share.check(how)
     job = Job.of(asked, size, plugins)
     if how["requests"] is not None:

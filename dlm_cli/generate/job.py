@@ -20,6 +20,8 @@ from dlm_core.config import GuidanceConfig, SamplingConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import torch
+
     from dlm_core.bundle import Model as LoadedModel
     from dlm_core.bundle import ModelInfo
     from dlm_core.generation.prepare import Request
@@ -33,7 +35,8 @@ class Job:
 
     model: str
     info: ModelInfo
-    batch_size: int
+    batch_size: int | None
+    """None is what the device takes best."""
     sampling: SamplingConfig
     guidance: GuidanceConfig
     verify: bool
@@ -42,7 +45,7 @@ class Job:
     plugins: Plugins
 
     @classmethod
-    def of(cls, asked: Recipe, batch_size: int, run_plugins: bool = True) -> Job:
+    def of(cls, asked: Recipe, batch_size: int | None, run_plugins: bool = True) -> Job:
         """Load the plugins that may be run and read the model's config; both are light."""
         from dlm_cli.plugins.loading import load
         from dlm_core.bundle import ModelInfo
@@ -57,6 +60,12 @@ class Job:
         from dlm_core.bundle import Model
 
         return Model.load(self.model, device, self.info.head_places)
+
+    def size(self, device: str | torch.device) -> int:
+        """Texts that are made together."""
+        from dlm_core.generation.generate import usual_batch_size
+
+        return self.batch_size or usual_batch_size(device)
 
     @property
     def settings(self) -> str:
@@ -146,7 +155,7 @@ class Job:
         try:
             loaded = self.load(device)
             with (
-                progress_bar("sampling", -(-n // self.batch_size) * steps, hidden=watch) as bar,
+                progress_bar("sampling", -(-n // self.size(device)) * steps, hidden=watch) as bar,
                 Watch(steps) as seen,
             ):
                 for batch in self.texts(

@@ -17,11 +17,12 @@ SAMPLING, GUIDANCE = SamplingConfig(), GuidanceConfig()
 
 
 BatchSize = Annotated[
-    int,
+    int | None,
     typer.Option(
         metavar="INT",
         min=1,
-        help="Texts made together: speed and memory. Rarely flips a word, see --deterministic.",
+        help="Texts made together: speed and memory; 64 if omitted, 256 on a GPU. Rarely flips a "
+        "word, see --deterministic.",
         rich_help_panel="Model",
     ),
 ]
@@ -242,6 +243,13 @@ Corrections = Annotated[
     typer.Option(
         metavar="INT",
         help="How often a text that its controls find faults in is noised again and redone.",
+        rich_help_panel="Sampling",
+    ),
+]
+Precision = Annotated[
+    Literal["auto", "bf16", "fp32"],
+    typer.Option(
+        help="Of the denoiser; auto is bf16 on a GPU that has it, and fp32 elsewhere.",
         rich_help_panel="Sampling",
     ),
 ]

@@ -68,7 +68,7 @@ class Reader:
     seed: int
     parse: Callable[[Line], Item]
     written: Written | None = None
-    share: Share = field(default_factory=lambda: Share(1))
+    share: Share = field(default_factory=Share)
     numbers: dict[Id, int] = field(default_factory=dict)
     """Id -> number of its line, of the lines read so far."""
     worst: int = 0

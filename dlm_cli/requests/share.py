@@ -33,21 +33,21 @@ class Share:
     """What one process makes of a file of requests.
 
     Attributes:
-        block: lines that go to one process together.
         rank: which process, from 0.
         size: how many there are.
+        block: lines that go to one process together.
     """
 
-    block: int
     rank: int = 0
     size: int = 1
+    block: int = 1
 
     @classmethod
-    def of_launcher(cls, block: int) -> Share:
+    def of_launcher(cls) -> Share:
         """As the variables of a launcher say; all of it without one."""
         if not all(name in os.environ for name in _LAUNCHER):
-            return cls(block)
-        return cls(block, int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+            return cls()
+        return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
     def block_of(self, number: int) -> int:
         """The block of a line, which is counted from 1."""

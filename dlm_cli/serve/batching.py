@@ -67,7 +67,7 @@ class Batcher:
     """Makes the texts of tickets, several tickets at once.
 
     Args:
-        job: how texts are made; a `batch_size` of 1 walks each alone.
+        job: how texts are made; a size of 1 walks each alone.
         model: loaded.
         limits: `max_wait` and `max_queue` count here.
         meters: told of every batch.
@@ -75,6 +75,7 @@ class Batcher:
 
     def __init__(self, job: Job, model: Model, limits: Limits, meters: Meters) -> None:
         self._job, self._model, self._limits, self._meters = job, model, limits, meters
+        self._size = job.size(model.device)
         self._waiting: deque[Ticket] = deque()
         self._open: set[Ticket] = set()
         self._changed = threading.Condition()
@@ -147,7 +148,7 @@ class Batcher:
             company = self._ended + self._limits.max_wait - time.monotonic()
             if self._shared and company > 0:
                 self._changed.wait_for(
-                    lambda: self._closed or self.texts_waiting >= self._job.batch_size, company
+                    lambda: self._closed or self.texts_waiting >= self._size, company
                 )
             if self._waiting:
                 return self._taken()
@@ -155,7 +156,7 @@ class Batcher:
 
     def _taken(self) -> list[Slice]:
         """The first that waits, and all of the same temperature that have room beside it."""
-        room, slices = self._job.batch_size, []
+        room, slices = self._size, []
         for ticket in self._waiting:
             if room and ticket.temperature == self._waiting[0].temperature:
                 count = min(room, ticket.left)
@@ -215,7 +216,7 @@ class Batcher:
             [part.request(part.ticket.prepared) for part in slices if part.ticket.prepared],
             sampling=sampling,
             guidance=self._job.guidance,
-            batch_size=self._job.batch_size,
+            batch_size=self._size,
             verify=self._job.verify,
             plugins=self._job.plugins,
             progress=step,

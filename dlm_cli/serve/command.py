@@ -113,7 +113,7 @@ def command(
     model: Model = "e2e",
     head: Heads = None,
     device: Device = "auto",
-    batch_size: ask.BatchSize = 64,
+    batch_size: ask.BatchSize = None,
     deterministic: ask.Deterministic = False,
     plugin: PluginFiles = None,
     verify: ask.Verify = True,
@@ -121,6 +121,7 @@ def command(
     temperature: ask.Temperature = SAMPLING.temperature,
     drafts: ask.Drafts = SAMPLING.drafts,
     corrections: ask.Corrections = SAMPLING.corrections,
+    precision: ask.Precision = SAMPLING.precision,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     max_wait: Wait = LIMITS.max_wait,
@@ -147,6 +148,7 @@ def command(
     )  # fmt: skip
     sampling = {
         "steps": steps, "temperature": temperature, "drafts": drafts, "corrections": corrections,
+        "precision": precision,
     }  # fmt: skip
     asked = Recipe(
         model=model,
@@ -159,7 +161,9 @@ def command(
     _serve(asked, size, limits, (host, port), device)
 
 
-def _serve(asked: Recipe, size: int, limits: Limits, address: tuple[str, int], device: str) -> None:
+def _serve(
+    asked: Recipe, size: int | None, limits: Limits, address: tuple[str, int], device: str
+) -> None:
     """Load, listen, and stay until a signal comes.
 
     Raises:

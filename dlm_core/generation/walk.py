@@ -54,6 +54,13 @@ def to_end(ids: list[int], model: Model) -> list[int]:
     return ids[: ids.index(model.vocab.end)] if model.vocab.end in ids else ids
 
 
+def _is_bf16(precision: str, device: torch.device) -> bool:
+    """Texts made on a CPU are the same on any, so that `auto` leaves it what it always was."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return precision == "bf16"
+
+
 class Walk:
     """One batch on its way from x_T to x_0.
 
@@ -105,6 +112,7 @@ class Walk:
         self.shown = None if self.writer is None else self._shown(prepared, batch, self.writer)
         self.previous: Tensor | None = None
         self.temperature = self._temperature()
+        self.bf16 = _is_bf16(sampling.precision, device)
 
     def _canvas(self) -> tuple[Tensor, Tensor]:
         """Words that may be produced, (B, 1, V), and ids fixed from the start, (B, width) or -1."""
@@ -189,8 +197,9 @@ class Walk:
 
     def _predict(self, x_t: Tensor, t: Tensor) -> Prediction:
         """`_ask`, with forbidden words out and fixed words in."""
-        predicted = self._ask(x_t, t)
-        log_q = predicted.token_log_probs.masked_fill(~self.allowed, -torch.inf)
+        with torch.autocast(x_t.device.type, torch.bfloat16, enabled=self.bf16):
+            predicted = self._ask(x_t, t)
+        log_q = predicted.token_log_probs.float().masked_fill(~self.allowed, -torch.inf)
         log_q = F.log_softmax(log_q, dim=-1).clamp(min=LOG_FLOOR)
         if bool((self.fixed >= 0).any()):
             one_hot = torch.full_like(log_q, LOG_FLOOR)

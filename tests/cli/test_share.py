@@ -96,7 +96,7 @@ def test_what_cannot_be_shared_is_refused(
 
 def test_every_line_is_of_one_process_and_blocks_stay_whole():
     for size in (1, 2, 3, 8):
-        shares = [Share(4, rank, size) for rank in range(size)]
+        shares = [Share(rank, size, block=4) for rank in range(size)]
         owners = [[s.rank for s in shares if s.has(line)] for line in range(1, 101)]
         assert all(len(found) == 1 for found in owners)
         assert all(owners[k] == owners[k - k % 4] for k in range(100))
