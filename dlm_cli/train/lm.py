@@ -252,6 +252,7 @@ def _settings(
     """The settings given, over those of the checkpoint or the shape of the model to begin with."""
     from dlm_core.config import TrainConfig
     from dlm_core.errors import UsageError
+    from dlm_core.training.settings import laid_over, shape_of
 
     if tuned is not None and "bert_checkpoint" in data:
         raise UsageError("option '--init' and key 'bert_checkpoint' exclude each other")
@@ -259,16 +260,10 @@ def _settings(
     if saved is not None:
         base = saved.config
     elif tuned is not None:
-        text = tuned.info.text.model_dump()
+        base = shape_of(tuned.info)
         if new_words:  # tokens and capitals are the corpus's, too
-            text |= {"tokenise": True, "capitals": None}
-        base = {"model": tuned.info.config.model_dump(mode="json"), "text": text}
-    tables = {
-        key: {**base[key], **value}
-        for key, value in data.items()
-        if isinstance(value, dict) and isinstance(base.get(key), dict)
-    }
-    return TrainConfig.read({**base, **data, **tables}, where)
+            base["text"] |= {"tokenise": True, "capitals": None}
+    return TrainConfig.read(laid_over(data, base), where)
 
 
 def check_stop(stop_after: int | None, settings: TrainConfig, saved: Checkpoint | None) -> None:

