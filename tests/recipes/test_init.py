@@ -56,9 +56,7 @@ def test_a_key_of_the_shape_may_be_given_and_the_rest_is_the_models(run: Path, a
     assert lm.model.hidden == dlm.load(run).info.config.hidden
 
 
-@pytest.mark.parametrize(
-    ("init", "message"), [("nowhere", "nowhere"), ("e2e\"\nx = \"", "key 'x'")]
-)
+@pytest.mark.parametrize(("init", "message"), [("nowhere", "nowhere"), ('e2e"\nx = "', "key 'x'")])
 def test_what_is_no_model_is_told(asked, init: str, message: str) -> None:
     with pytest.raises(DLMError, match=message):
         read_recipe(asked(init))
