@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlm_core.commands import command
-from dlm_core.config import ModelConfig, TextConfig
+from dlm_core.config import BundleSampling, ModelConfig, TextConfig
 from dlm_core.errors import DLMError, MissingError, UsageError
 from dlm_core.files import writing
 from dlm_core.locate import EMBEDDED as EMBEDDED
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 FORMAT = "dlm-bundle-1"
 WEIGHTS = "model.safetensors"
+SAMPLING = "sampling.json"
+"""How its texts are made where nobody says; need not be there."""
 EMBEDDING = "embedding.weight"
 
 
@@ -112,6 +114,21 @@ class ModelInfo:
     def text(self) -> TextConfig:
         """How its texts were prepared, as those of its heads, writer and teacher must be."""
         return TextConfig.kept(self.provenance.get("train"), self.path / "config.json")
+
+    @cached_property
+    def sampling(self) -> BundleSampling:
+        """What it says of how its texts are made; the defaults where it says nothing.
+
+        Raises:
+            MissingError: it says it wrongly.
+        """
+        path = self.path / SAMPLING
+        if not path.is_file():
+            return BundleSampling()
+        try:
+            return BundleSampling.read(load_json(read_file(path, MOST_TEXT)), str(path))
+        except (UsageError, ValueError) as error:
+            raise MissingError(f"{path}: {error}") from error
 
     @property
     def embedded(self) -> bool:
@@ -321,6 +338,7 @@ def save_bundle(
         config.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
         vocab.save(tokenizer)
         write_weights(weights, model.state_dict(), _binding(shape, vocab), bits)
+    (path / SAMPLING).unlink(missing_ok=True)  # of another net
 
 
 def is_bundle(path: Path) -> bool:
@@ -345,7 +363,7 @@ def copy_bundle(source: ModelInfo, target: Path) -> None:
     new = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         new.mkdir(parents=True)
-        for name in ("config.json", "tokenizer.json", WEIGHTS, "README.md"):
+        for name in ("config.json", "tokenizer.json", WEIGHTS, SAMPLING, "README.md"):
             if (source.path / name).is_file():
                 shutil.copyfile(source.path / name, new / name)
         if (source.path / "controls").is_dir():

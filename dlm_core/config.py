@@ -314,7 +314,8 @@ class SamplingConfig(Settings):
     """Clamp only where t <= clamp_start (footnote 6)."""
     temperature: float | None = Field(default=None, ge=0)
     """Of the word the clamp picks: 0 takes the likeliest word; above 1 texts differ more. None is
-    `FREE_TEMPERATURE` where a text has no controls and `GUIDED_TEMPERATURE` where it has some."""
+    the model's own (`BundleSampling`) where a text has no controls and `GUIDED_TEMPERATURE` where
+    it has some."""
     self_conditioning: bool = True
     """Feed the last estimate back to a denoiser that was trained for it; else zeros."""
     self_conditioning_temperature: float = Field(default=0.7, gt=0, le=1)
@@ -326,6 +327,13 @@ class SamplingConfig(Settings):
     """How often a text that its controls find faults in is noised again and finished anew."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Of the denoiser; `auto` is bf16 on a GPU that has it, and fp32 elsewhere."""
+
+
+class BundleSampling(Settings):
+    """What a bundle's `sampling.json` says."""
+
+    free_temperature: float = Field(default=FREE_TEMPERATURE, ge=0)
+    """Of the words of texts without controls, where nobody asks for another."""
 
 
 class GuidanceConfig(Settings):

@@ -13,7 +13,14 @@ from typing import cast
 from dlm_core.errors import DLMError, MissingError, UsageError, did_you_mean
 
 _ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(\S+))?")
-_FILES = ["config.json", "tokenizer.json", "model.safetensors", "README.md", "controls/*"]
+_FILES = [
+    "config.json",
+    "tokenizer.json",
+    "model.safetensors",
+    "sampling.json",
+    "README.md",
+    "controls/*",
+]
 """What a bundle is made of; `*` goes into folders, too."""
 _LOGIN = "a token that may do so: 'hf auth login', or HF_TOKEN"
 _log = logging.getLogger("dlm.hub")

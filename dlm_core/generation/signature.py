@@ -8,10 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlm_core.config import (
-    GuidanceConfig,
-    SamplingConfig,
-)
+from dlm_core.config import BundleSampling, GuidanceConfig, SamplingConfig
 from dlm_core.control.compose import Controls, ControlSpec
 from dlm_core.control.shown import WRITER
 from dlm_core.version import VERSION
@@ -38,6 +35,9 @@ def signature(
     ]
     sampling_rest = sampling.model_dump(exclude={"sampler", "steps"}, exclude_defaults=True)
     parts += [f"{k}:{v}" for k, v in sampling_rest.items()]
+    own = model.info.sampling
+    if not controls.terms and sampling.temperature is None and own != BundleSampling():
+        parts.append(f"temperature:{own.free_temperature}")
     if controls.terms:
         parts.append(f"guidance:{guidance.mode}")
         rest = guidance.model_dump(exclude={"mode"}, exclude_defaults=True)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from dlm_core.bundle import Model
 from dlm_core.config import (
-    FREE_TEMPERATURE,
     GUIDED_TEMPERATURE,
     GuidanceConfig,
     SamplingConfig,
@@ -151,7 +150,8 @@ class Walk:
         shape = (len(self.words), 1, 1)
         if self.sampling.temperature is not None:
             return torch.full(shape, self.sampling.temperature, device=self.words.device)
-        out = torch.full(shape, FREE_TEMPERATURE, device=self.words.device)
+        free = self.model.info.sampling.free_temperature
+        out = torch.full(shape, free, device=self.words.device)
         for group in self.groups:
             out[group.rows] = GUIDED_TEMPERATURE
         return out

@@ -86,7 +86,7 @@ def _training(job: Job) -> Iterable[str]:
     for name, record in records.items():
         if name in ("data", "card"):
             continue
-        steps = "" if name == "evaluate" else f"{record.steps:,}"
+        steps = "" if name in ("temperature", "evaluate") else f"{record.steps:,}"
         rows.append((name, steps, _time(record.seconds), record.machine))
     yield _table(("stage", "steps", "time", "machine"), rows)
 

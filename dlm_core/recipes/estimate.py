@@ -21,7 +21,8 @@ from dlm_core.errors import DLMError
 from dlm_core.recipes.evaluation import controls_of
 from dlm_core.recipes.heads import Head
 from dlm_core.recipes.job import TEACHER, Job
-from dlm_core.recipes.stages import stages_of, writer_trainer
+from dlm_core.recipes.stages import TEMPERATURE, stages_of, writer_trainer
+from dlm_core.recipes.temperature import TRIED, texts_tried
 from dlm_core.training.heads import train_head
 from dlm_core.training.loop import Trainer
 from dlm_core.training.told import Told
@@ -88,6 +89,8 @@ def estimate(job: Job) -> Iterator[Expected]:
                 yield _writer(job, model, folder)
             elif stage.name in heads:
                 yield _head(job, heads[stage.name], model, folder)
+            elif stage.name == TEMPERATURE:
+                yield Expected(stage.name, None, len(TRIED) * texts_tried(job) * _text(job, model))
             elif stage.name == "evaluate":
                 yield Expected(stage.name, None, _evaluation(job, model))
             else:
@@ -162,16 +165,22 @@ def _evaluation(job: Job, model: Model) -> float:
     """Texts are written in batches; those under controls take a writer's drafts."""
     from dlm_core.evaluation.nll import likelihood
     from dlm_core.generation.drafts import WRITTEN
-    from dlm_core.generation.generate import generate
 
     settings = job.recipe.evaluate
     assert settings is not None
-    texts, count = [example.text for example in _some(job.data.valid, 8)], 8
+    texts = [example.text for example in _some(job.data.valid, 8)]
     began = time.monotonic()
     likelihood(model, texts, settings.draws)
     bound = (time.monotonic() - began) / len(texts)
-    began = time.monotonic()
-    generate(model, n=count, sampling=settings.sampling, plugins=job.recipe.plugins)
-    text = (time.monotonic() - began) / count
     asked = len(controls_of(job)) * settings.targets * settings.each
-    return settings.bound * bound + text * (settings.texts + WRITTEN * asked)
+    return settings.bound * bound + _text(job, model) * (settings.texts + WRITTEN * asked)
+
+
+def _text(job: Job, model: Model) -> float:
+    """Of one without controls, of several that are made together."""
+    from dlm_core.generation.generate import generate
+
+    count, sampling = 8, job.recipe.evaluate.sampling if job.recipe.evaluate else None
+    began = time.monotonic()
+    generate(model, n=count, sampling=sampling, plugins=job.recipe.plugins)
+    return (time.monotonic() - began) / count

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlm_core.bundle import Model, ModelInfo
+from dlm_core.bundle import SAMPLING, Model, ModelInfo
 from dlm_core.control.learning import head_kind
 from dlm_core.control.shown import WRITER
 from dlm_core.corpora.fields import look_at_fields
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CANNOT = (UsageError, MissingError, PluginError)
 """Why a head cannot be trained: where the recipe does not name it, it is left out."""
+TEMPERATURE = "temperature"
 BUNDLE = ("config.json", "tokenizer.json", "model.safetensors")
 Figures = dict[str, Any]
 
@@ -100,6 +101,13 @@ def stages_of(job: Job) -> list[Stage]:
             )
         )  # fmt: skip
     made = tuple(stage.name for stage in stages[1:])
+    if recipe.teacher is not None:
+        from dlm_core.recipes.temperature import set_temperature
+
+        settings = recipe.evaluate.sampling.model_dump(mode="json") if recipe.evaluate else {}
+        judged = ("texts", "lm", TEACHER)
+        stages.append(Stage(TEMPERATURE, settings, judged, (SAMPLING,), set_temperature))
+        made += (TEMPERATURE,)
     if recipe.evaluate is not None:
         from dlm_core.recipes.evaluation import EVALUATION, evaluate
 
