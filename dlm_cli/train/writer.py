@@ -87,11 +87,13 @@ def train_writer(
         texts, held_out, _ = hold_out(texts)
     texts, held_out = prepare(texts, info.text), prepare(held_out, info.text)
     loaded = LoadedModel.load(model, pick_device(device))
-    kinds = kinds_shown(plugins.controls)
+    kinds = kinds_shown(plugins.controls, info.heads)
     stderr(f"reading {len(texts) + len(held_out)} texts: {', '.join(sorted(kinds))}")
+    if headless := sorted(set(kinds_shown(plugins.controls)) - set(kinds)):
+        stderr(f"not shown, without a head in this model: {', '.join(headless)}")
     trainer = WriterTrainer(
         settings, loaded, kinds, read_shown(texts, kinds, loaded),
-        read_shown(held_out, kinds, loaded), folder, folder, device=loaded.device,
+        read_shown(held_out, kinds, loaded, held_out=True), folder, folder, device=loaded.device,
         names=(corpus, valid or f"{corpus}, held out"),
     )  # fmt: skip
     if resume:

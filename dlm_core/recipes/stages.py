@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlm_core.control.learning import head_kind
 from dlm_core.control.shown import WRITER
 from dlm_core.corpora.fields import look_at_fields
 from dlm_core.errors import MissingError, PluginError, UsageError
@@ -211,7 +210,7 @@ def writer_trainer(
     job.told.line(f"reading {len(train) + len(valid):,} texts: {', '.join(sorted(kinds))}")
     return WriterTrainer(
         job.recipe.writer, model, kinds, read_shown(train, kinds, model),
-        read_shown(valid, kinds, model), folder, folder, device=model.device,
+        read_shown(valid, kinds, model, held_out=True), folder, folder, device=model.device,
         names=job.data.names,
     )  # fmt: skip
 
@@ -220,9 +219,7 @@ def _kinds(job: Job, heads: Sequence[Head]) -> dict[str, Any]:
     """Kinds of control that the writer is shown: those that have one of the heads, or need none."""
     from dlm_core.training.writer import kinds_shown
 
-    there = {"", *(head.cls.kind for head in heads)}
-    controls = job.recipe.plugins.controls
-    return kinds_shown({k: cls for k, cls in controls.items() if head_kind(cls) in there})
+    return kinds_shown(job.recipe.plugins.controls, {head.cls.kind for head in heads})
 
 
 def train_control(job: Job, resume: bool, head: Head) -> Figures:
