@@ -28,7 +28,6 @@ EPILOG = examples(
     "dlm train init --corpus csv:reviews.csv#text=review,label=stars; dlm train all recipe.toml "
     "--out mine",
 )
-_FEW_PASSES = 3
 Minutes = Annotated[
     float,
     typer.Option(
@@ -110,9 +109,11 @@ def train_init(
         f"wrote {output}: a net of {sizes.hidden} x {sizes.layers}, {sizes.steps:,} steps "
         f"({sizes.passes:.1f} passes, about {sizes.seconds / 60:.1f} min)"
     )
-    if sizes.passes < _FEW_PASSES:
-        enough = math.ceil(minutes * _FEW_PASSES / sizes.passes)
-        warn(f"{sizes.passes:.1f} passes teach a model little: --minutes {enough} makes more")
+    if minutes < sizes.minutes:
+        warn(
+            f"{sizes.passes:.1f} passes over the texts teach a model little, {sizes.enough:.1f} "
+            f"are expected: --minutes {math.ceil(sizes.minutes)} makes as many"
+        )
     stderr(f"use it: {command('train', 'all', output, '--out', 'DIR')}")
 
 
