@@ -28,6 +28,8 @@ EPILOG = examples(
     "dlm train init --corpus csv:reviews.csv#text=review,label=stars; dlm train all recipe.toml "
     "--out mine",
 )
+_FEW = 0.5
+"""Of the passes that are enough: fewer are worth a warning."""
 Minutes = Annotated[
     float,
     typer.Option(
@@ -109,7 +111,7 @@ def train_init(
         f"wrote {output}: a net of {sizes.hidden} x {sizes.layers}, {sizes.steps:,} steps "
         f"({sizes.passes:.1f} passes, about {sizes.seconds / 60:.1f} min)"
     )
-    if minutes < sizes.minutes:
+    if sizes.passes < _FEW * sizes.enough:
         warn(
             f"{sizes.passes:.1f} passes over the texts teach a model little, {sizes.enough:.1f} "
             f"are expected: --minutes {math.ceil(sizes.minutes)} makes as many"
