@@ -13,7 +13,7 @@ import typer
 from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Corpus, Encoding, Force, PluginFiles
-from dlm_cli.output import stderr, warn
+from dlm_cli.output import require_folder, stderr, warn
 from dlm_core.commands import command
 
 if TYPE_CHECKING:
@@ -80,14 +80,19 @@ def train_init(
     from dlm_cli.train.plan.template import Plan, write
     from dlm_cli.train.plan.texts import choose
     from dlm_core.corpora import learn, prepare, read_corpus
+    from dlm_core.data_check import hold_out
     from dlm_core.errors import UsageError
 
-    if output.exists() and not force:
-        raise UsageError(f"option '--output': {output} exists", "--force replaces it")
+    if output.is_dir() or (output.exists() and not force):
+        hint = "name a file in it" if output.is_dir() else "--force replaces it"
+        raise UsageError(f"option '--output': {output} exists", hint)
+    require_folder(output.parent, "--output")
     plugins = load(plugin)
     read = read_corpus(corpus, plugins.corpora, encoding)
     if valid is not None:
         read_corpus(valid, plugins.corpora, encoding)  # a fault is better told now
+    else:
+        hold_out(read)
     choice = choose(read)
     text, learnt = learn(read, choice.text)
     prepared = prepare(read, text)
@@ -106,6 +111,7 @@ def train_init(
     )  # fmt: skip
     recipe = write(plan)
     tomllib.loads(recipe)
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(recipe, encoding="utf-8")
     stderr(
         f"wrote {output}: a net of {sizes.hidden} x {sizes.layers}, {sizes.steps:,} steps "

@@ -285,7 +285,9 @@ def check_stop(stop_after: int | None, settings: TrainConfig, saved: Checkpoint 
     if saved is not None and stop_after <= saved.step:
         raise UsageError(
             f"option '--stop-after': {stop_after}, but the checkpoint is at step {saved.step}",
-            f"a later step, up to {settings.max_steps}",
+            f"a later step, up to {settings.max_steps}"
+            if saved.step < settings.max_steps
+            else "--max-steps makes the run longer",
         )
 
 

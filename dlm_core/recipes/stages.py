@@ -236,9 +236,13 @@ def check_heads(job: Job) -> None:
     Raises:
         MissingError, UsageError, PluginError: of a head, or the writer, that the recipe names.
     """
+    from dlm_core.training.heads import require_texts
+
     if job.recipe.writer is not None:
         try:
             job.recipe.lm.model.require_shown()
+            texts = len(job.data.train)
+            require_texts(texts, texts, "are there to train on")
         except UsageError as error:
             if job.recipe.writer_named:
                 where = f"{job.recipe.path}, table 'writer'"

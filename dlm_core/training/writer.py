@@ -77,11 +77,12 @@ def kinds_shown(
         heads: of the model; a kind whose head is not among them cannot be asked for and is left
             out. None leaves out nothing.
     """
-    kinds = {kind: cls for kind, cls in controls.items() if issubclass(cls, LearnsShown)}
-    if heads is None:
-        return kinds
-    there = {"", *(head.partition("/")[0] for head in heads)}
-    return {kind: cls for kind, cls in kinds.items() if head_kind(cls) in there}
+    there = {"", *(head.partition("/")[0] for head in heads or ())}
+    return {
+        kind: cls
+        for kind, cls in controls.items()
+        if issubclass(cls, LearnsShown) and (heads is None or head_kind(cls) in there)
+    }
 
 
 class ShownText(list[int]):

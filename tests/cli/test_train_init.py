@@ -159,6 +159,24 @@ def test_too_few_passes_are_told_with_the_minutes_that_would_do(
     assert again.code == 0 and "teach a model little" not in again.err, again.err
 
 
+@pytest.mark.parametrize(
+    ("content", "out", "told"),
+    [
+        ("one text\n", "r.toml", "the corpus has 1 text: none can be held out"),
+        ("a b\nc d\n", "r", "option '--output': r exists"),
+        ("a b\nc d\n", "own.txt/r.toml", "option '--output': cannot write into own.txt"),
+    ],
+)
+def test_what_train_all_would_not_take_is_refused(
+    content: str, out: str, told: str, run_cli, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r").mkdir()
+    (tmp_path / "own.txt").write_text(content)
+    run = run_cli("train", "init", "--corpus", "text:own.txt", "-o", out, "--force")
+    assert run.code == 2 and told in run.err, run.err
+
+
 def test_what_cannot_be_trained_on_is_refused(run_cli, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.txt").write_text("one two\n" * 30)

@@ -208,6 +208,18 @@ def test_another_script_is_told() -> None:
     assert advice.endswith("pieces = 4000")
 
 
+def test_equal_texts_with_several_values_are_told() -> None:
+    rows = [Example(f"a text {k % 6} .", {"label": "ab"[k // 6 % 2], "n": "ab"[k % 2]})
+            for k in range(120)]  # fmt: skip
+    label, n = look_at_fields(rows)
+    assert (label.contradicted, n.contradicted) == (120, 0)
+    assert list(label.advice) == [
+        "field 'label' contradicts itself: 120 of 120 texts stand in the corpus with another "
+        "value, too"
+    ]
+    assert list(n.advice) == []
+
+
 def test_what_fields_could_teach_is_told() -> None:
     foods = ("Thai", "French", "Indian")
     examples = [

@@ -148,6 +148,7 @@ def test_quotes_of_a_tsv_are_text_unless_they_are_a_cells_own(path: Path) -> Non
         ("tsv", '["A story . It ends ."]\n', "", "is no table", "the reader 'roc'"),
         ("tsv", "text,label\na,b\n", "", "cells parted by tabs", "the reader 'csv'"),
         ("tsv", "mr,ref\nname[A],a\n", "#text=ref", "cells parted by tabs", "the reader 'e2e'"),
+        ("text", "a\n", "#text=1", "reader 'text' has no columns to name", "text:"),
         ("csv", "", "", "no texts in it", ""),
         ("e2e", "\n\n", "", "no texts in it", ""),
         ("csv", "text\na\n", "#text", "expected FIELD=COLUMN at 'text'", "#text=COLUMN"),
@@ -199,6 +200,8 @@ def test_sentences_come_with_their_concepts(tmp_path: Path, pack: bool) -> None:
     assert read_corpus(f"commongen:{file}") == wanted
     with pytest.raises(MissingError, match=r"no file 'commongen\.dev\.src_alpha\.txt' beside it"):
         read_corpus(f"commongen:{tmp_path}#split=dev")
+    with pytest.raises(UsageError, match="no option is called 'spilt'"):
+        read_corpus(f"commongen:{tmp_path}#spilt=dev")
     with pytest.raises(MissingError, match="is not called as"):
         read_corpus(f"commongen:{tmp_path / 'other.txt'}")
 
