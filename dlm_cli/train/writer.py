@@ -107,20 +107,11 @@ def _check_folder(
     info: ModelInfo, folder: Path, out: Path | None, resume: bool, force: bool
 ) -> None:
     """Never into what ships with dlm, nor over another head unasked."""
-    from dlm_core.errors import UsageError
+    from dlm_core.training.beginning import check_beginning
 
     refuse_embedded(info, out)
-    if resume and force:
-        raise UsageError(
-            "option '--resume' and option '--force': one goes on, the other starts anew",
-            "leave one of them out",
-        )
-    there = [name for name in ("config.json", "checkpoint") if (folder / name).exists()]
-    if there and not resume and not force:
-        raise UsageError(
-            f"{folder} holds another writer or a run",
-            "add --resume to continue it or --force to start anew, or choose another --out",
-        )
+    there = any((folder / name).exists() for name in ("config.json", "checkpoint"))
+    check_beginning(folder, "another writer or a run" if there else None, resume, force)
     require_folder(folder, "--out")
 
 
