@@ -278,7 +278,6 @@ def _unsegmented(counts: Counter[str]) -> bool:
 
 
 def _mean(counts: Counter[str]) -> float:
-    """Characters of a word."""
     return sum(len(word) * n for word, n in counts.items()) / counts.total()
 
 
@@ -343,10 +342,8 @@ def _seen(split: Sequence[Sequence[str]], known: set[str]) -> tuple[str, ...]:
 def _advice(report: DataReport, counts: Counter[str]) -> Iterable[str]:
     unsegmented = _unsegmented(counts)
     if unsegmented and report.min_count is not None and 2 * report.spelled < report.words:
-        yield (
-            "the texts are not split into words, and most of what stands between blanks is kept "
-            f"whole: a larger min_count than {report.min_count} has pieces spell it"
-        )
+        whole = "most of what stands between blanks, though no word, is kept whole"
+        yield f"{whole}: a larger min_count than {report.min_count} has pieces spell it"
     if report.glued > _WORRYING_GLUED * report.words and not unsegmented:
         word = report.glued_example
         yield (

@@ -19,6 +19,7 @@ from dlm_core.commands import command
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dlm_cli.train.plan.sizes import Sizes
     from dlm_cli.train.plan.texts import Choice
     from dlm_core.corpora import Example
     from dlm_core.data_check import DataReport
@@ -81,12 +82,8 @@ def train_init(
     from dlm_cli.train.plan.texts import choose
     from dlm_core.corpora import learn, prepare, read_corpus
     from dlm_core.data_check import hold_out
-    from dlm_core.errors import UsageError
 
-    if output.is_dir() or (output.exists() and not force):
-        hint = "name a file in it" if output.is_dir() else "--force replaces it"
-        raise UsageError(f"option '--output': {output} exists", hint)
-    require_folder(output.parent, "--output")
+    _check_output(output, force)
     plugins = load(plugin)
     read = read_corpus(corpus, plugins.corpora, encoding)
     if valid is not None:
@@ -113,6 +110,20 @@ def train_init(
     tomllib.loads(recipe)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(recipe, encoding="utf-8")
+    _tell(output, sizes)
+
+
+def _check_output(output: Path, force: bool) -> None:
+    from dlm_core.errors import UsageError
+
+    if output.is_dir() or (output.exists() and not force):
+        hint = "name a file in it" if output.is_dir() else "--force replaces it"
+        raise UsageError(f"option '--output': {output} exists", hint)
+    require_folder(output.parent, "--output")
+
+
+def _tell(output: Path, sizes: Sizes) -> None:
+    """What was chosen, whether it is enough, and what to type."""
     stderr(
         f"wrote {output}: a net of {sizes.hidden} x {sizes.layers}, {sizes.steps:,} steps "
         f"({sizes.passes:.1f} passes, about {sizes.seconds / 60:.1f} min)"
