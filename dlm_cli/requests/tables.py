@@ -29,6 +29,8 @@ def _rows(path: Path, lines: Iterable[bytes]) -> Iterator[bytes]:
     source = _decoded(path, lines)
     first = next(source, (1, ""))
     names, separator = formats.columns(first[1])
+    if ".tsv" in path.suffixes:
+        separator = "\t"
     known = [name for name in names if name in formats.MR_COLUMNS]
     if not known:
         found = ", ".join(filter(None, names))[:80] or "none"
@@ -42,9 +44,8 @@ def _rows(path: Path, lines: Iterable[bytes]) -> Iterator[bytes]:
             yield b"\n"
         if cells:
             told += 1
-            yield json.dumps(
-                _request(dict(zip(names, cells, strict=False)), known[0], last)
-            ).encode()
+            row = dict(zip(names, cells, strict=False))
+            yield json.dumps(_request(row, known[0], last)).encode()
 
 
 def _decoded(path: Path, lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
