@@ -127,7 +127,9 @@ class ModelInfo:
             return BundleSampling()
         try:
             return BundleSampling.read(load_json(read_file(path, MOST_TEXT)), str(path))
-        except (UsageError, ValueError) as error:
+        except UsageError as error:
+            raise MissingError(error.message, error.hint) from error
+        except ValueError as error:
             raise MissingError(f"{path}: {error}") from error
 
     @property

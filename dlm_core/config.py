@@ -332,7 +332,7 @@ class SamplingConfig(Settings):
 class BundleSampling(Settings):
     """What a bundle's `sampling.json` says."""
 
-    free_temperature: float = Field(default=FREE_TEMPERATURE, ge=0)
+    free_temperature: float = Field(default=FREE_TEMPERATURE, gt=0)
     """Of the words of texts without controls, where nobody asks for another."""
 
 

@@ -263,17 +263,22 @@ def _kept(counts: Counter[str], min_count: int, most: int | None = None) -> set[
 
 def _refuse_unsegmented(counts: Counter[str], vocab: Vocab | None, source: str) -> None:
     """Texts in which a whole sentence is one word, which only pieces can spell."""
-    if vocab is not None and vocab.pieces:
-        return
-    mean = sum(len(word) * n for word, n in counts.items()) / counts.total()
-    letters = Counter(_writes_no_blanks(char) for word in counts for char in word if char.isalpha())
-    if mean > (8 if letters[True] > letters[False] else 20):
+    if not (vocab is not None and vocab.pieces) and _unsegmented(counts):
         raise UsageError(
-            f"{source}: the texts are not split into words: between blanks stand {mean:.0f} "
-            f"characters on average ('{_short(next(iter(counts)))}')",
+            f"{source}: the texts are not split into words: between blanks stand "
+            f"{_mean(counts):.0f} characters on average ('{_short(next(iter(counts)))}')",
             f"spell them: pieces = {PIECES} in the config; or put a blank between words, as a "
             "tokeniser of the language does",
         )
+
+
+def _unsegmented(counts: Counter[str]) -> bool:
+    letters = Counter(_writes_no_blanks(char) for word in counts for char in word if char.isalpha())
+    return _mean(counts) > (8 if letters[True] > letters[False] else 20)
+
+
+def _mean(counts: Counter[str]) -> float:
+    return sum(len(word) * n for word, n in counts.items()) / counts.total()
 
 
 def _writes_no_blanks(char: str) -> bool:
@@ -335,7 +340,11 @@ def _seen(split: Sequence[Sequence[str]], known: set[str]) -> tuple[str, ...]:
 
 
 def _advice(report: DataReport, counts: Counter[str]) -> Iterable[str]:
-    if report.glued > _WORRYING_GLUED * report.words:
+    unsegmented = _unsegmented(counts)
+    if unsegmented and report.min_count is not None and 2 * report.spelled < report.words:
+        whole = "most of what stands between blanks, though no word, is kept whole"
+        yield f"{whole}: a larger min_count than {report.min_count} has pieces spell it"
+    if report.glued > _WORRYING_GLUED * report.words and not unsegmented:
         word = report.glued_example
         yield (
             f"{report.glued / report.words:.0%} of the words end in punctuation, as "

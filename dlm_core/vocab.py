@@ -19,6 +19,8 @@ _APART = tuple(f" {mark}" for mark in SPECIALS)
 """How `tokenizer.json` spells them where a corpus has such words: no word begins with a blank."""
 CONTINUES = "##"
 """Begins a piece that goes on a word, as BERT's vocabularies have them."""
+_FEWEST = 2
+"""Uses of what two pieces make together: else whole texts become pieces in a small corpus."""
 _LONGEST = 1_000
 """Characters of a word that is spelled; a script without blanks has whole sentences of them."""
 
@@ -282,7 +284,7 @@ def _learn_pieces(counts: Counter[str], kept: Sequence[str], pieces: int) -> lis
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.WordPieceTrainer(
         vocab_size=pieces, show_progress=False, continuing_subword_prefix=CONTINUES,
-        special_tokens=alphabet,
+        special_tokens=alphabet, min_frequency=_FEWEST,
     )  # fmt: skip
     learner.train_from_iterator((" ".join([word] * counts[word]) for word in rare), trainer)
     found = learner.get_vocab()

@@ -127,7 +127,11 @@ def read_weights(path: Path, belongs: Any = None) -> dict[str, Any]:
     except Exception as error:  # safetensors raises its own SafetensorError
         raise MissingError(f"{path} is broken or truncated: {error}") from error
     for name in [name for name in tensors if name + _SCALE in tensors]:
-        tensors[name] = tensors[name].float() * tensors.pop(name + _SCALE).float()
+        rows, scale = tensors[name], tensors.pop(name + _SCALE)
+        if rows.dim() != 2 or scale.shape != (len(rows), 1):
+            found = f"{list(scale.shape)} for a matrix of {list(rows.shape)}"
+            raise MissingError(f"{path} is broken: '{name + _SCALE}' has the shape {found}")
+        tensors[name] = rows.float() * scale.float()
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             continue

@@ -13,12 +13,13 @@ import typer
 from dlm_cli.files import expand
 from dlm_cli.help import examples
 from dlm_cli.options import Corpus, Encoding, Force, PluginFiles
-from dlm_cli.output import stderr, warn
+from dlm_cli.output import require_folder, stderr, warn
 from dlm_core.commands import command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dlm_cli.train.plan.sizes import Sizes
     from dlm_cli.train.plan.texts import Choice
     from dlm_core.corpora import Example
     from dlm_core.data_check import DataReport
@@ -28,7 +29,8 @@ EPILOG = examples(
     "dlm train init --corpus csv:reviews.csv#text=review,label=stars; dlm train all recipe.toml "
     "--out mine",
 )
-_FEW_PASSES = 3
+_FEW = 0.5
+"""Of the passes that are enough: fewer are worth a warning."""
 Minutes = Annotated[
     float,
     typer.Option(
@@ -79,14 +81,15 @@ def train_init(
     from dlm_cli.train.plan.template import Plan, write
     from dlm_cli.train.plan.texts import choose
     from dlm_core.corpora import learn, prepare, read_corpus
-    from dlm_core.errors import UsageError
+    from dlm_core.data_check import hold_out
 
-    if output.exists() and not force:
-        raise UsageError(f"option '--output': {output} exists", "--force replaces it")
+    _check_output(output, force)
     plugins = load(plugin)
     read = read_corpus(corpus, plugins.corpora, encoding)
     if valid is not None:
         read_corpus(valid, plugins.corpora, encoding)  # a fault is better told now
+    else:
+        hold_out(read)
     choice = choose(read)
     text, learnt = learn(read, choice.text)
     prepared = prepare(read, text)
@@ -105,14 +108,31 @@ def train_init(
     )  # fmt: skip
     recipe = write(plan)
     tomllib.loads(recipe)
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(recipe, encoding="utf-8")
+    _tell(output, sizes)
+
+
+def _check_output(output: Path, force: bool) -> None:
+    from dlm_core.errors import UsageError
+
+    if output.is_dir() or (output.exists() and not force):
+        hint = "name a file in it" if output.is_dir() else "--force replaces it"
+        raise UsageError(f"option '--output': {output} exists", hint)
+    require_folder(output.parent, "--output")
+
+
+def _tell(output: Path, sizes: Sizes) -> None:
+    """What was chosen, whether it is enough, and what to type."""
     stderr(
         f"wrote {output}: a net of {sizes.hidden} x {sizes.layers}, {sizes.steps:,} steps "
         f"({sizes.passes:.1f} passes, about {sizes.seconds / 60:.1f} min)"
     )
-    if sizes.passes < _FEW_PASSES:
-        enough = math.ceil(minutes * _FEW_PASSES / sizes.passes)
-        warn(f"{sizes.passes:.1f} passes teach a model little: --minutes {enough} makes more")
+    if sizes.passes < _FEW * sizes.enough:
+        warn(
+            f"{sizes.passes:.1f} passes over the texts teach a model little, {sizes.enough:.1f} "
+            f"are expected: --minutes {math.ceil(sizes.minutes)} makes as many"
+        )
     stderr(f"use it: {command('train', 'all', output, '--out', 'DIR')}")
 
 

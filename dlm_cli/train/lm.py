@@ -205,27 +205,17 @@ def _check_beginning(
 ) -> None:
     """What stands in the folder, and options that cannot go together."""
     from dlm_core.errors import UsageError
+    from dlm_core.training.beginning import check_beginning
 
     if new_words and init is None:
         raise UsageError(
             "option '--new-words' needs '--init'", "without it all words are the corpus's"
         )
-    if resume:
-        if init is not None or force:
-            other = "--init" if init is not None else "--force"
-            raise UsageError(
-                f"option '--resume' and option '{other}': one goes on, the other starts anew",
-                f"leave one of them out; {other} with another --out",
-            )
-        return
-    if new_data:
+    if new_data and not resume:
         raise UsageError("option '--new-data' needs '--resume'", "leave it out to start anew")
-    if (out / "checkpoint").exists() and not force:
-        raise UsageError(
-            f"option '--out': {out} holds the checkpoint of another run",
-            "add --resume to continue it or --force to start anew, or choose another folder",
-        )
-    check_new(out, force)
+    there = "the checkpoint of another run" if (out / "checkpoint").exists() else None
+    check_beginning(out, there, resume, force, init is not None)
+    check_new(out, resume or force)
 
 
 def _begin(
@@ -280,7 +270,9 @@ def check_stop(stop_after: int | None, settings: TrainConfig, saved: Checkpoint 
     if saved is not None and stop_after <= saved.step:
         raise UsageError(
             f"option '--stop-after': {stop_after}, but the checkpoint is at step {saved.step}",
-            f"a later step, up to {settings.max_steps}",
+            f"a later step, up to {settings.max_steps}"
+            if saved.step < settings.max_steps
+            else "--max-steps makes the run longer",
         )
 
 

@@ -87,11 +87,13 @@ def train_writer(
         texts, held_out, _ = hold_out(texts)
     texts, held_out = prepare(texts, info.text), prepare(held_out, info.text)
     loaded = LoadedModel.load(model, pick_device(device))
-    kinds = kinds_shown(plugins.controls)
+    kinds = kinds_shown(plugins.controls, info.heads)
     stderr(f"reading {len(texts) + len(held_out)} texts: {', '.join(sorted(kinds))}")
+    if headless := sorted(set(kinds_shown(plugins.controls)) - set(kinds)):
+        stderr(f"not shown, without a head in this model: {', '.join(headless)}")
     trainer = WriterTrainer(
         settings, loaded, kinds, read_shown(texts, kinds, loaded),
-        read_shown(held_out, kinds, loaded), folder, folder, device=loaded.device,
+        read_shown(held_out, kinds, loaded, held_out=True), folder, folder, device=loaded.device,
         names=(corpus, valid or f"{corpus}, held out"),
     )  # fmt: skip
     if resume:
@@ -105,20 +107,11 @@ def _check_folder(
     info: ModelInfo, folder: Path, out: Path | None, resume: bool, force: bool
 ) -> None:
     """Never into what ships with dlm, nor over another head unasked."""
-    from dlm_core.errors import UsageError
+    from dlm_core.training.beginning import check_beginning
 
     refuse_embedded(info, out)
-    if resume and force:
-        raise UsageError(
-            "option '--resume' and option '--force': one goes on, the other starts anew",
-            "leave one of them out",
-        )
-    there = [name for name in ("config.json", "checkpoint") if (folder / name).exists()]
-    if there and not resume and not force:
-        raise UsageError(
-            f"{folder} holds another writer or a run",
-            "add --resume to continue it or --force to start anew, or choose another --out",
-        )
+    there = any((folder / name).exists() for name in ("config.json", "checkpoint"))
+    check_beginning(folder, "another writer or a run" if there else None, resume, force)
     require_folder(folder, "--out")
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlm_controls.classify.nets import Judge, Reader
+from dlm_controls.pattern.language import warn
 from dlm_core.bundle import write_weights
 from dlm_core.errors import UsageError
 from dlm_core.files import write_json
@@ -30,6 +31,9 @@ Row = tuple[str, str]
 
 FEWEST = 5
 """Texts a label must have at least, to be learnt and to be held out."""
+
+_BETTER = 0.1
+"""Share of the errors of always the same label that a judge should do without."""
 
 
 def labelled_rows(
@@ -109,6 +113,13 @@ def train_classifier(
     with seeded(seed + 1):
         judge = _train_judge(rest[1::2] or rest, labels, steps, batch_tokens, seed + 1, on_step)
     figures = _figures(model, reader, judge, test, labels)
+    right, most = figures["judge"], figures["most frequent label"]
+    if right < most + _BETTER * (1 - most):
+        warn(
+            f"the texts hardly show their labels: the judge is right in {right:.1%} of {held} "
+            f"held-out texts, always the most frequent label in {most:.1%}; such a control steers "
+            "towards nothing"
+        )
     config: dict[str, Any] = {
         "labels": list(labels),
         "reader": reader.settings,

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dlm_controls.semantic.ngrams import LONGEST, Ints, NGrams
 from dlm_controls.semantic.words import comparable, find
+from dlm_core.evaluation.intervals import wilson
 
 Gram = tuple[str, ...]
 _SURE = 0.75  # p(v | g) at least, of any phrase
@@ -40,16 +41,7 @@ _EVERYWHERE = 0.6  # of all texts have a word that says nothing of what it stand
 _DETERMINED = 0.7  # share of such neighbours that makes them part of the phrase
 _MOST = 12  # phrases that are put into texts
 _ROUNDS = 3
-_Z = 1.64
-
-
-def lower_bound(hits: float, of: float) -> float:
-    """Wilson's lower bound of a share, one-sided 95%."""
-    if of <= 0:
-        return 0.0
-    p, z2 = hits / of, _Z * _Z
-    root = (p * (1 - p) / of + z2 / (4 * of * of)) ** 0.5
-    return float((p + z2 / (2 * of) - _Z * root) / (1 + z2 / of))
+_TRUST = 0.9  # of Wilson's interval, whose lower end is passed in 95%
 
 
 @dataclass(frozen=True)
@@ -104,6 +96,11 @@ def mine(
             miner.taken |= (share[f] >= 0.95 * share[field]) & (recall[f] > recall[field])
         found[field] = miner.phrases()
     return found
+
+
+def _surely(hits: int, texts: int) -> float:
+    """The share of these texts, as low as it may be."""
+    return wilson(hits, texts, _TRUST).low if texts else 0.0
 
 
 def _minimal(grams: Iterable[Gram]) -> list[Gram]:
@@ -186,7 +183,7 @@ class _Field:
             is_own = words == own
             hits, texts = self._texts(k, places, is_own)
             sure = max(_SURE, (1 + self.base[k]) / 2)
-            enough = hits / max(texts, 1) >= _OWN if is_own else lower_bound(hits, texts) >= sure
+            enough = hits / max(texts, 1) >= _OWN if is_own else _surely(hits, texts) >= sure
             if hits >= _FEWEST and enough and self._anywhere(k, places, len(words), is_own):
                 found[gram] = places
         return found
@@ -277,7 +274,7 @@ class _Field:
         for unit in units - {own} if not spelt else units:
             places = self._free(self.grams.index[unit], others)
             hits, texts = self._texts(k, places, False)
-            rated[unit] = lower_bound(hits, texts), hits
+            rated[unit] = _surely(hits, texts), hits
         with_own = {g for g in rated if spelt and find(g, own) >= 0}
         if not spelt:
             pass

@@ -25,7 +25,7 @@ def split_options(path: str) -> tuple[str, dict[str, str]]:
         UsageError: they read otherwise, or one stands twice.
     """
     place, mark, rest = path.rpartition("#")
-    if not mark or "=" not in rest or Path(path).exists():
+    if not mark or Path(path).exists() or ("=" not in rest and not Path(place).exists()):
         return path, {}
     options: dict[str, str] = {}
     at = 0

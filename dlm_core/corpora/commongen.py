@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from dlm_core.corpora.example import Example, broken, spaced
-from dlm_core.errors import MissingError
+from dlm_core.errors import MissingError, UsageError
 from dlm_core.text import read_lines
 
 _SENTENCES, _CONCEPTS = ".tgt.", ".src_alpha."
@@ -26,8 +26,11 @@ def read_commongen(
 
     Raises:
         MissingError: one of the files is not there.
-        UsageError: they have different numbers of lines, or a line is empty.
+        UsageError: another option; or they have different numbers of lines, or a line is empty.
     """
+    for name in options or {}:
+        if name != "split":
+            raise UsageError(f"{path}: no option is called '{name}'", "#split=train|dev")
     sentences = path
     if path.is_dir():
         name = f"commongen.{(options or {}).get('split', 'train')}{_SENTENCES}txt"

@@ -11,7 +11,9 @@ from dlm_core.corpora import formats
 from dlm_core.corpora.columns import TEXT, choose
 from dlm_core.corpora.example import Example, broken, spaced
 from dlm_core.corpora.lines import Lines
+from dlm_core.errors import UsageError
 
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
 Rows = Iterator[tuple[int, list[str]]]
 """The cells of each row, and the line where it ends."""
 
@@ -22,6 +24,7 @@ def read_csv(
     """CSV with a header, separated by commas, semicolons or tabs; see `examples`."""
     lines = Lines(path, "csv", encoding)
     _, separator = formats.columns(formats.first_line(lines.start))
+    _refuse_others(path, lines.start, separator)
     rows = csv_rows(path, iter(lines), separator)
     return examples(path, rows, options or {}, f"quote a cell that holds '{separator}'")
 
@@ -34,8 +37,14 @@ def read_tsv(
     Only where a cell is quoted as a whole, as spreadsheets write it, its quotes are taken off.
     """
     lines = Lines(path, "tsv", encoding)
+    _refuse_others(path, lines.start, "\t")
     rows = ((n, [_cell(c) for c in line.rstrip("\r\n").split("\t")]) for n, line in lines)
     return examples(path, rows, options or {}, "texts with tabs or line breaks go into a CSV")
+
+
+def _refuse_others(path: Path, start: str, separator: str) -> None:
+    if (hint := formats.no_table(start, separator)) is not None:
+        raise UsageError(f"{path} is no table of cells parted by {_NAMES[separator]}", hint)
 
 
 def examples(path: Path, rows: Rows, options: Mapping[str, str], ragged: str) -> Iterator[Example]:
@@ -53,7 +62,9 @@ def examples(path: Path, rows: Rows, options: Mapping[str, str], ragged: str) ->
     Raises:
         UsageError: a column is missing, or a row has another length; the line is named.
     """
-    number, first = next(rows, (1, []))
+    number, first = next(rows, (1, None))
+    if first is None:
+        return
     names = [spaced(name) for name in first]
     width = len(names)
     headless = bool(options) and all(column.isdigit() for column in options.values())
@@ -79,17 +90,23 @@ def csv_rows(path: Path, lines: Iterator[tuple[int, str]], separator: str) -> Ro
     Raises:
         UsageError: a quote is not closed, or stands where it cannot.
     """
-    last = 1
+    first = last = 0
+    """Lines where the row that is read begins, and that is read."""
 
     def rest() -> Iterator[str]:
-        nonlocal last
-        for last, line in lines:  # noqa: B007
+        nonlocal first, last
+        for last, line in lines:
+            first = first or last
             yield line
 
     try:
         for row in csv.reader(rest(), delimiter=separator, strict=True):
+            first = 0
             yield last, row
     except csv.Error as error:
+        if "unexpected end" in str(error):
+            hint = "close it, or double a quote that belongs to the text"
+            raise broken(path, first, "a quote is not closed in the row", hint) from error
         raise broken(path, last, str(error)) from error
 
 

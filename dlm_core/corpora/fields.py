@@ -12,6 +12,8 @@ from dlm_core.natural import tokenise
 
 FEW_VALUES = 50
 """A field of more values is no choice among them."""
+_WORRYING = 0.02
+"""A larger share of texts with several values is told."""
 Kind = Literal["one value", "few values", "open", "unsaid"]
 
 
@@ -26,6 +28,7 @@ class FieldReport:
         values: how many different ones there are.
         said: share of its texts in which the value stands word for word, in any case.
         common: the commonest values, with their counts.
+        contradicted: texts that stand in the corpus with another value of it, too.
     """
 
     name: str
@@ -34,6 +37,7 @@ class FieldReport:
     values: int
     said: float
     common: tuple[tuple[str, int], ...]
+    contradicted: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -67,6 +71,11 @@ class FieldReport:
             )
         if self.kind == "open":
             yield f"field '{self.name}' is open: its values are copied, as names are"
+        if self.kind == "few values" and self.contradicted > _WORRYING * self.texts:
+            yield (
+                f"field '{self.name}' contradicts itself: {self.contradicted:,} of {self.texts:,} "
+                "texts stand in the corpus with another value, too"
+            )
         if 2 * self.texts < self.of:
             yield (
                 f"field '{self.name}' is missing in {1 - self.texts / self.of:.0%} of the texts, "
@@ -79,6 +88,8 @@ def look_at_fields(examples: Sequence[Example]) -> tuple[FieldReport, ...]:
     counts: dict[str, Counter[str]] = {}
     said: Counter[str] = Counter()
     spelled: dict[str, str] = {}
+    values_of: dict[tuple[str, str], Counter[str]] = {}
+    copies = Counter(example.text for example in examples)
     for example in examples:
         text = _spelled(example.text)
         for name, value in example.fields.items():
@@ -86,10 +97,15 @@ def look_at_fields(examples: Sequence[Example]) -> tuple[FieldReport, ...]:
             if value not in spelled:
                 spelled[value] = _spelled(value)
             said[name] += spelled[value] in text
+            if copies[example.text] > 1:
+                values_of.setdefault((name, example.text), Counter())[value] += 1
+    contradicted: Counter[str] = Counter()
+    for (name, _), stated in values_of.items():
+        contradicted[name] += stated.total() if len(stated) > 1 else 0
     return tuple(
         FieldReport(
             name, found.total(), len(examples), len(found), said[name] / found.total(),
-            tuple(found.most_common(3)),
+            tuple(found.most_common(3)), contradicted[name],
         )
         for name, found in counts.items()
     )  # fmt: skip

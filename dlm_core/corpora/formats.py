@@ -11,6 +11,7 @@ PAIR = re.compile(r"\s*[^|:]+ : [^|]*(\|[^|:]+ : [^|]*)*\|\|(?P<text>.*)")
 """`name : The Mill | food : French||The Mill serves ...`, as Diffusion-LM's own corpus is"""
 _OBJECT = re.compile(r"\s*(\[\s*)?\{")
 _STORY = re.compile(r'\[\s*".*"\s*\],?')
+_JSON = {"jsonl", "labelled", "roc"}
 _ALIKE = ({"jsonl", "labelled"}, {"csv", "tsv"})
 """Readers of one format."""
 _KEY = re.compile(r'"(\w+)"\s*:')
@@ -59,6 +60,20 @@ def _table(start: str, separator: str, has_text: bool) -> str | None:
 def hint(reader: str, start: str) -> str | None:
     """What to write instead of `reader` for a file that begins so; None if nothing fits better."""
     found = fitting(start)
+    if found is None and reader in _JSON and start.strip() and not _is_json(start):
+        return "plain texts, one a line, are for the reader 'text': text:PATH"
     if found is None or found == reader or {found, reader} in _ALIKE:
         return None
     return f"it looks written for the reader '{found}': {found}:PATH"
+
+
+def no_table(start: str, separator: str) -> str | None:
+    """What to write instead for JSON, or a table without this separator; None if it may be one."""
+    found = fitting(start)
+    if found is None or not (_is_json(start) or separator not in first_line(start)):
+        return None
+    return f"it looks written for the reader '{found}': {found}:PATH"
+
+
+def _is_json(start: str) -> bool:
+    return start.lstrip().startswith(("{", "["))

@@ -82,6 +82,8 @@ def _told(path: Path, load: Any) -> Any:
             f"cannot read the corpus {path}: {reason}",
             "a data set of the hub is hub:OWNER/NAME#config=NAME,split=NAME"
             if not path.exists()
+            else "lines and tables are for other readers: text, jsonl, csv, tsv"
+            if path.is_file()
             else None,
         ) from error
 

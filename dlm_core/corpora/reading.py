@@ -85,6 +85,10 @@ def _arguments(
     given: dict[str, Any] = {}
     if "options" in takes:
         path, given["options"] = split_options(path)
+    elif (found := split_options(path))[1] and Path(found[0]).exists():
+        raise UsageError(
+            f"corpus '{kind}:{path}': reader '{kind}' has no columns to name", f"{kind}:{found[0]}"
+        )
     if encoding is not None:
         if "encoding" not in takes:
             raise UsageError(

@@ -12,7 +12,7 @@ from typing import Any
 
 from dlm_core.corpora.example import Example, broken, scalar_fields, spaced
 from dlm_core.corpora.lines import Lines
-from dlm_core.errors import UsageError
+from dlm_core.errors import UsageError, did_you_mean
 from dlm_core.text import load_json
 
 
@@ -48,6 +48,8 @@ def _row(
     path: Path, place: int | str, value: Any, expected: str, hint: str | None, key: str = "text"
 ) -> Any:
     if not isinstance(value, dict) or not isinstance(value.get(key), str):
+        if hint is None and isinstance(value, dict) and key not in value:
+            hint = f"say which key it is: #text=KEY; {did_you_mean(key, value)}"
         raise broken(path, place, f"expected an object with a string '{key}'{expected}", hint)
     return value
 
@@ -64,12 +66,17 @@ def read_jsonl(
     others = dict(options or {})
     key = others.pop("text", "text")
     nested: Counter[str] = Counter()
+    keys: dict[str, None] = {}
     for place, value in json_rows(path, lines):
         row = _row(path, place, value, "", lines.hint, key)
+        keys.update(dict.fromkeys(row))
         nested.update(name for name, part in row.items() if isinstance(part, list | dict))
         fields = scalar_fields(row, without=(key,))
         renamed = {field: fields.pop(old) for field, old in others.items() if old in fields}
         yield Example(spaced(row[key]), fields | renamed)
+    for old in others.values():
+        if keys and old not in keys:
+            raise UsageError(f"{path}: no row has the key '{old}'", did_you_mean(old, keys))
     for name, rows in nested.items():
         logging.getLogger("dlm").warning(
             f"{path}: no field is made of key '{name}', a list or an object in {rows:,} rows"

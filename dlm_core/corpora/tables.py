@@ -71,7 +71,9 @@ def _table(
 ) -> Iterator[tuple[int, list[str]]]:
     """The line number and the wanted cells of each row; of each column, its known names."""
     source = iter(lines)
-    number, header = next(source, (1, ""))
+    number, header = next(source, (1, None))
+    if header is None:
+        return
     names, separator = formats.columns(header)
     places = [_column(path, number, names, known, wanted, lines.hint) for known in wanted]
     for last, row in csv_rows(path, source, separator):

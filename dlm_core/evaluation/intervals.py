@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -80,12 +81,13 @@ def paired_interval(first: Array, second: Array, total: Total) -> Interval | Non
     return interval(np.concatenate([first, second], axis=1), difference)
 
 
-def wilson(held: int, trials: int) -> Interval:
+def wilson(held: int, trials: int, level: float = LEVEL) -> Interval:
     """Wilson's score interval of a share of `trials` independent ones."""
-    from scipy.stats import binomtest
-
-    found = binomtest(held, trials).proportion_ci(LEVEL, method="wilson")
-    return Interval(float(found.low), float(found.high), "wilson")
+    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
+    share, doubt = held / trials, z2 / trials
+    middle, root = share + doubt / 2, math.sqrt(doubt * (share * (1 - share) + doubt / 4))
+    low, high = (middle - root) / (1 + doubt), (middle + root) / (1 + doubt)
+    return Interval(max(0.0, low), min(1.0, high), "wilson")
 
 
 def _bootstrap(samples: tuple[Array, ...], figure: Callable[..., Array]) -> Interval | None:

@@ -23,6 +23,7 @@ from dlm_core.recipes.job import Job
 from dlm_core.recipes.recipe import Recipe, read_recipe
 from dlm_core.recipes.records import RECORDS, Record, Records, digest_of
 from dlm_core.recipes.stages import CANNOT, Stage, check_heads, check_packages, stages_of
+from dlm_core.training.beginning import check_beginning
 from dlm_core.training.told import Told
 
 _OF_RUNS = ("checkpoint", "metrics.jsonl", "curves.png", "training.json")
@@ -60,20 +61,12 @@ def open_records(
         MissingError: it holds none to go on with.
     """
     again = some.only if force and some is not None else None
-    if resume and force:
-        raise UsageError(
-            "option '--resume' and option '--force': one goes on, the other starts anew",
-            "leave one of them out",
-        )
+    there = "a run of a recipe" if (out / RECORDS).exists() else None
+    check_beginning(out, there, resume, force)
     if resume or again is not None:
         records = Records.read(out)
         records.stages.pop(again or "", None)
         return records
-    if (out / RECORDS).exists() and not force:
-        raise UsageError(
-            f"option '--out': {out} holds a run of a recipe",
-            "add --resume to go on with it or --force to start anew, or choose another folder",
-        )
     return Records(out, {})
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlm_core.bundle import SAMPLING, Model, ModelInfo
-from dlm_core.control.learning import head_kind
 from dlm_core.control.shown import WRITER
 from dlm_core.corpora.fields import look_at_fields
 from dlm_core.errors import MissingError, PluginError, UsageError
@@ -230,7 +229,7 @@ def writer_trainer(
     job.told.line(f"reading {len(train) + len(valid):,} texts: {', '.join(sorted(kinds))}")
     return WriterTrainer(
         job.recipe.writer, model, kinds, read_shown(train, kinds, model),
-        read_shown(valid, kinds, model), folder, folder, device=model.device,
+        read_shown(valid, kinds, model, held_out=True), folder, folder, device=model.device,
         names=job.data.names,
     )  # fmt: skip
 
@@ -239,9 +238,7 @@ def _kinds(job: Job, heads: Sequence[Head]) -> dict[str, Any]:
     """Kinds of control that the writer is shown: those that have one of the heads, or need none."""
     from dlm_core.training.writer import kinds_shown
 
-    there = {"", *(head.cls.kind for head in heads)}
-    controls = job.recipe.plugins.controls
-    return kinds_shown({k: cls for k, cls in controls.items() if head_kind(cls) in there})
+    return kinds_shown(job.recipe.plugins.controls, {head.cls.kind for head in heads})
 
 
 def train_control(job: Job, resume: bool, head: Head) -> Figures:
@@ -258,9 +255,13 @@ def check_heads(job: Job) -> None:
     Raises:
         MissingError, UsageError, PluginError: of a head, or the writer, that the recipe names.
     """
+    from dlm_core.training.heads import require_texts
+
     if job.recipe.writer is not None:
         try:
             job.recipe.lm.model.require_shown()
+            texts = len(job.data.train)
+            require_texts(texts, texts, "are there to train on")
         except UsageError as error:
             if job.recipe.writer_named:
                 where = f"{job.recipe.path}, table 'writer'"

@@ -146,7 +146,8 @@ def require_texts(usable: int, given: int, what: str, fewest: int = FEWEST_TEXTS
     if usable < fewest:
         found = "none" if not usable else f"only {usable}"
         raise UsageError(
-            f"too little to learn from: {found} of {given} texts {what}, {fewest} are needed",
+            f"too little to learn from: {found} of {given} texts {what}, "
+            f"{fewest} {'is' if fewest == 1 else 'are'} needed",
             "give a larger corpus, or one that the control can read",
         )
 

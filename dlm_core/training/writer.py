@@ -7,7 +7,7 @@ noise stay the bundle's, so that every other head fits the writer as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from dlm_core.bundle import Model
 from dlm_core.config import TrainConfig
 from dlm_core.control.codes import collate_shown
 from dlm_core.control.compose import ControlSpec
+from dlm_core.control.learning import head_kind
 from dlm_core.control.shown import LearnsShown, Shown
 from dlm_core.corpora.example import Example
 from dlm_core.diffusion.denoisers.shown import NONE, ShownDenoiser, ShownIds
@@ -29,7 +30,7 @@ from dlm_core.errors import UsageError
 from dlm_core.heads import write_head
 from dlm_core.training.data import LengthBatches, collate, layout
 from dlm_core.training.draws import Batch
-from dlm_core.training.heads import require_texts
+from dlm_core.training.heads import FEWEST_TEXTS, require_texts
 from dlm_core.training.loop import Trainer
 
 SETTINGS: dict[str, Any] = {
@@ -66,9 +67,22 @@ def writer_settings(
     return TrainConfig.read({**(SETTINGS if base is None else base), **data}, where)
 
 
-def kinds_shown(controls: Mapping[str, type[ControlSpec]]) -> dict[str, type[LearnsShown]]:
-    """Those of the kinds of control that can be shown to a writer."""
-    return {kind: cls for kind, cls in controls.items() if issubclass(cls, LearnsShown)}
+def kinds_shown(
+    controls: Mapping[str, type[ControlSpec]], heads: Collection[str] | None = None
+) -> dict[str, type[LearnsShown]]:
+    """Kinds of control that can be shown to a writer.
+
+    Args:
+        controls: all there are.
+        heads: of the model; a kind whose head is not among them cannot be asked for and is left
+            out. None leaves out nothing.
+    """
+    there = {"", *(head.partition("/")[0] for head in heads or ())}
+    return {
+        kind: cls
+        for kind, cls in controls.items()
+        if issubclass(cls, LearnsShown) and (heads is None or head_kind(cls) in there)
+    }
 
 
 class ShownText(list[int]):
@@ -80,9 +94,16 @@ class ShownText(list[int]):
 
 
 def read_shown(
-    examples: Sequence[Example], kinds: Mapping[str, type[LearnsShown]], model: Model
+    examples: Sequence[Example],
+    kinds: Mapping[str, type[LearnsShown]],
+    model: Model,
+    held_out: bool = False,
 ) -> list[ShownText]:
-    """The texts that fit the model and that no kind bars, read by every kind."""
+    """The texts that fit the model and that no kind bars, read by every kind.
+
+    Raises:
+        UsageError: there are too few to learn from; of texts held out, none.
+    """
     config, vocab = model.info.config, model.vocab
     read = {name: kind.read_shown(examples, model.info) for name, kind in kinds.items()}
     texts = []
@@ -94,7 +115,8 @@ def read_shown(
             known = {name: shown for name, shown in everything.items() if shown is not None}
             if len(known) == len(everything):
                 texts.append(ShownText(ids, example.text.split(), known))
-    require_texts(len(texts), len(examples), "can be shown")
+    what, fewest = ("held out can be shown", 1) if held_out else ("can be shown", FEWEST_TEXTS)
+    require_texts(len(texts), len(examples), what, fewest)
     return texts
 
 

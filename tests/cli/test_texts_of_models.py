@@ -100,6 +100,21 @@ def test_heads_and_shown_settings(run_cli: Any, tmp_path: Path, trained: Path) -
     assert "text.case" in run.out and "Boston" in run.out
 
 
+def test_a_writer_is_shown_nothing_that_its_model_cannot_be_asked_for(
+    run_cli: Any, tmp_path: Path, trained: Path
+) -> None:
+    # E2E's rules would read facts of these texts, and this model has no head that knows facts
+    restaurants = tmp_path / "restaurants.txt"
+    restaurants.write_text("\n".join(["We saw a cheap family friendly French pub ."] * 40))
+    (tmp_path / "writer.toml").write_text("max_steps = 1\neval_every = 1\nsample_steps = 2\n")
+    run = run_cli("train", "writer", "--model", trained, "--corpus", f"text:{restaurants}",
+                  "--config", tmp_path / "writer.toml", "--device", "cpu")  # fmt: skip
+    assert run.code == 0, run.err
+    assert "not shown, without a head in this model: pos, semantic" in run.err
+    codes = json.loads((trained / "controls/writer/config.json").read_text())["codes"]
+    assert codes == []
+
+
 def test_settings_that_cannot_be_read_are_told(run_cli: Any, trained: Path) -> None:
     config = trained / "config.json"
     data = json.loads(config.read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import tomllib
 from pathlib import Path
 
@@ -86,6 +87,19 @@ def test_a_small_corpus_is_not_learnt_by_heart() -> None:
     assert sizes.seconds < 60
 
 
+@pytest.mark.parametrize("positions", [1_000, 500_000, 6_000_000])
+@pytest.mark.parametrize("minutes", [1, 15])
+def test_in_the_minutes_that_are_named_a_net_sees_enough(positions: int, minutes: float) -> None:
+    def speed(hidden: int, layers: int) -> float:
+        return 5_000.0 * 128 * 4 / hidden / layers
+
+    sizes = choose_sizes(minutes, positions, 3, speed)
+    assert sizes.enough == {1_000: 150, 500_000: 16, 6_000_000: 3}[positions]
+    assert (sizes.passes < 0.99 * sizes.enough) == (minutes < sizes.minutes)
+    mended = choose_sizes(sizes.minutes, positions, 3, speed)
+    assert mended.passes == pytest.approx(sizes.enough, rel=0.01)
+
+
 def rows(count: int) -> list[dict[str, str]]:
     rng = random.Random(0)
     foods = ("Thai", "French", "Indian")
@@ -127,6 +141,40 @@ def test_the_recipe_is_valid_and_the_check_is_told(run_cli, tmp_path: Path, monk
     code, told = run.code, run.err
     assert code == 2
     assert "--force replaces it" in told
+
+
+def test_too_few_passes_are_told_with_the_minutes_that_would_do(
+    run_cli, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dlm_cli.train.plan.sizes.measured", lambda *args: 1_000.0)
+    (tmp_path / "own.txt").write_text("\n".join(e.text for e in texts(5_000)))
+    asked = ("train", "init", "--corpus", "text:own.txt", "-o", "own.toml")
+    told = run_cli(*asked, "--minutes", 15).err  # as many passes as would do for a larger corpus
+    found = re.search(r"(\S+) passes over the texts teach a model little, 150.0 are expected: "
+                      r"--minutes (\d+) makes as many", told)  # fmt: skip
+    assert found, told
+    assert 10 < float(found[1]) < 150
+    again = run_cli(*asked, "--force", "--minutes", found[2])
+    assert again.code == 0 and "teach a model little" not in again.err, again.err
+
+
+@pytest.mark.parametrize(
+    ("content", "out", "told"),
+    [
+        ("one text\n", "r.toml", "the corpus has 1 text: none can be held out"),
+        ("a b\nc d\n", "r", "option '--output': r exists"),
+        ("a b\nc d\n", "own.txt/r.toml", "option '--output': cannot write into own.txt"),
+    ],
+)
+def test_what_train_all_would_not_take_is_refused(
+    content: str, out: str, told: str, run_cli, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r").mkdir()
+    (tmp_path / "own.txt").write_text(content)
+    run = run_cli("train", "init", "--corpus", "text:own.txt", "-o", out, "--force")
+    assert run.code == 2 and told in run.err, run.err
 
 
 def test_what_cannot_be_trained_on_is_refused(run_cli, tmp_path: Path, monkeypatch) -> None:

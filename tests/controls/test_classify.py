@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from dlm_core.bundle import Model
 from dlm_core.config import SamplingConfig
 from dlm_core.control.compose import ControlSpec
 from dlm_core.control.parse import parse_spec
+from dlm_core.corpora import Example
 from dlm_core.errors import DLMError, MissingError, SpecError, UsageError
 from dlm_core.generation.generate import generate
 from dlm_core.testing import assert_control
@@ -50,8 +52,6 @@ def test_positions_past_the_end_are_not_read() -> None:
 
 @pytest.fixture(scope="module")
 def trained(embedded_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from dlm_core.corpora import Example
-
     out = tmp_path_factory.mktemp("heads") / "cheap"
     texts = [r.tokenised for r in generate(embedded_model, n=192, sampling=QUICK)]
     rows = [Example(t, {"label": "yes" if "friendly" in t.split() else "no"}) for t in texts]
@@ -94,6 +94,16 @@ def test_what_cannot_be_is_named(
         parse("classify:" + body.format(folder=trained)).check(embedded_model.info)
     if "yess" in body:
         assert "yes" in (caught.value.hint or "")
+
+
+def test_labels_that_the_texts_contradict_are_told(
+    embedded_model: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = [f"The {name} is a cheap pub ." for name in ("Mill", "Eagle", "Vaults", "Phoenix")]
+    rows = [Example(texts[k % 4], {"label": "ab"[k // 4 % 2]}) for k in range(200)]
+    with caplog.at_level(logging.WARNING, "dlm"):
+        Classify.train(embedded_model, rows, tmp_path / "x", steps=2)
+    assert "the texts hardly show their labels: the judge is right in" in caplog.text
 
 
 def test_a_head_of_another_vocabulary_is_refused(tiny_model: Model, trained: Path) -> None:

@@ -19,7 +19,7 @@ from dlm_controls.semantic.inventory import Inventory, survey
 from dlm_controls.semantic.judge import Judge
 from dlm_controls.semantic.known import domain_of
 from dlm_controls.semantic.learned import Learned
-from dlm_controls.semantic.mine import lower_bound, mine
+from dlm_controls.semantic.mine import mine
 from dlm_controls.semantic.ngrams import LONGEST, NGrams
 from dlm_controls.semantic.reading import Reader
 from dlm_controls.semantic.roles import Roles
@@ -178,15 +178,6 @@ def test_ngrams_are_those_of_enough_texts(texts: list[list[str]], fewest: int) -
     wanted = {g: n for g, n in counts.items() if n >= fewest and "." not in g}
     found = NGrams(texts, fewest)
     assert {g: len(found.texts_of[k]) for k, g in enumerate(found.grams)} == wanted
-
-
-@given(st.integers(1, 300), st.floats(0, 1))
-def test_the_bound_is_wilsons(of: int, share: float) -> None:
-    from scipy.stats import binomtest
-
-    hits = round(share * of)
-    low = binomtest(hits, of).proportion_ci(0.9, method="wilson").low
-    assert lower_bound(hits, of) == pytest.approx(low, abs=2e-3)
 
 
 def test_a_reader_tells_names_by_what_is_beside_them() -> None:

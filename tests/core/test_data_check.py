@@ -190,10 +190,34 @@ def test_text_without_blanks_is_told_what_to_do_and_taken_with_pieces() -> None:
     assert any("100% of the letters are Cjk" in line for line in report.advice)
 
 
+def test_sentences_of_a_script_without_blanks_are_no_words_and_no_pieces() -> None:
+    rng = random.Random(0)
+    texts = [
+        "".join(rng.choices("今天气很好我们去公园玩他喜欢吃", k=12)) + "。" for _ in range(200)
+    ]
+    spelled = check_data(texts, min_count=2, pieces=4_000)
+    assert spelled.positions > 4 * len(texts)
+    assert not any("punctuation" in line or "kept whole" in line for line in spelled.advice)
+    kept = check_data(texts, min_count=0, pieces=4_000)
+    assert any("a larger min_count than 0 has pieces spell it" in line for line in kept.advice)
+
+
 def test_another_script_is_told() -> None:
     (advice,) = check_data(["в городе есть дешёвый паб ."] * 30, min_count=2).advice
     assert advice.startswith("100% of the letters are Cyrillic")
     assert advice.endswith("pieces = 4000")
+
+
+def test_equal_texts_with_several_values_are_told() -> None:
+    rows = [Example(f"a text {k % 6} .", {"label": "ab"[k // 6 % 2], "n": "ab"[k % 2]})
+            for k in range(120)]  # fmt: skip
+    label, n = look_at_fields(rows)
+    assert (label.contradicted, n.contradicted) == (120, 0)
+    assert list(label.advice) == [
+        "field 'label' contradicts itself: 120 of 120 texts stand in the corpus with another "
+        "value, too"
+    ]
+    assert list(n.advice) == []
 
 
 def test_what_fields_could_teach_is_told() -> None:

@@ -120,7 +120,13 @@ def test_quotes_of_a_tsv_are_text_unless_they_are_a_cells_own(path: Path) -> Non
         ("csv", "text,a\nx\n", "", "line 2: a row of 1, where the first has 2", "quote a cell"),
         ("csv", "text\na, b\n", "", "line 2: a row of 2, where the first has 1", "holds ','"),
         ("tsv", "text\ta\nx\ty\tz\n", "", "line 2: a row of 3", "go into a CSV"),
-        ("csv", 'text\n"a\n\nb\n', "", "line 4: unexpected end of data", "mend"),
+        (
+            "csv",
+            'text\na\n"b\n\nc\nd\n',
+            "",
+            "line 3: a quote is not closed",
+            "close it, or double",
+        ),
         ("csv", "text,a,a\nx,y,z\n", "", "line 1: 2 columns are called 'a': 2 and 3", "leave one"),
         ("csv", "txt,a\nx,y\n", "", "no column is called 'text': txt, a", "#text=a; of a file"),
         ("csv", "review,a\nx,y\n", "#text=reviw", "no column 'reviw'", "did you mean 'review'?"),
@@ -128,7 +134,24 @@ def test_quotes_of_a_tsv_are_text_unless_they_are_a_cells_own(path: Path) -> Non
         ("text", "text,label\na,b\n", "", "no file of plain texts", "the reader 'csv'"),
         ("text", "a b\t1\nc d\t0\n", "", "no file of plain texts", "the reader 'tsv'"),
         ("csv", "text\na\0b\n", "", "line 2: a NUL character", "utf-16-le"),
-        ("jsonl", '{"text": "a"}\n', "#text=body", "a string 'body'", "mend"),
+        ("jsonl", '{"body": "a"}\n', "#text=bodi", "a string 'bodi'", "=KEY; did you mean 'body'?"),
+        (
+            "jsonl",
+            '{"text": "a", "n": 1}\n',
+            "#label=m",
+            "no row has the key 'm'",
+            "known: text, n",
+        ),
+        ("jsonl", "a text .\n", "", "line 1: not JSON", "the reader 'text': text:PATH"),
+        ("roc", "a text .\n", "", "line 1: not JSON", "the reader 'text': text:PATH"),
+        ("csv", '{"text": "a", "label": "b"}\n', "", "is no table", "the reader 'labelled'"),
+        ("tsv", '["A story . It ends ."]\n', "", "is no table", "the reader 'roc'"),
+        ("tsv", "text,label\na,b\n", "", "cells parted by tabs", "the reader 'csv'"),
+        ("tsv", "mr,ref\nname[A],a\n", "#text=ref", "cells parted by tabs", "the reader 'e2e'"),
+        ("text", "a\n", "#text=1", "reader 'text' has no columns to name", "text:"),
+        ("csv", "", "", "no texts in it", ""),
+        ("e2e", "\n\n", "", "no texts in it", ""),
+        ("csv", "text\na\n", "#text", "expected FIELD=COLUMN at 'text'", "#text=COLUMN"),
     ],
 )
 def test_faults_are_told_with_their_line(
@@ -177,6 +200,8 @@ def test_sentences_come_with_their_concepts(tmp_path: Path, pack: bool) -> None:
     assert read_corpus(f"commongen:{file}") == wanted
     with pytest.raises(MissingError, match=r"no file 'commongen\.dev\.src_alpha\.txt' beside it"):
         read_corpus(f"commongen:{tmp_path}#split=dev")
+    with pytest.raises(UsageError, match="no option is called 'spilt'"):
+        read_corpus(f"commongen:{tmp_path}#spilt=dev")
     with pytest.raises(MissingError, match="is not called as"):
         read_corpus(f"commongen:{tmp_path / 'other.txt'}")
 

@@ -196,6 +196,10 @@ def test_a_writer_of_another_model_is_refused(
 def test_too_few_texts_are_told(make_model: MakeModel) -> None:
     with pytest.raises(UsageError, match="too little to learn from"):
         read_shown([Example("a pub .")], KINDS, make_model())
+    held_out = [Example("a pub ."), Example("a Burger .")]
+    assert len(read_shown(held_out, KINDS, make_model(), held_out=True)) == 1
+    with pytest.raises(UsageError, match="none of 1 texts held out can be shown, 1 is needed"):
+        read_shown(held_out[1:], KINDS, make_model(), held_out=True)
 
 
 def test_the_protocols(tiny_config: ModelConfig) -> None:

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 import sacrebleu
-from scipy.stats import bootstrap
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, bootstrap
 
 from dlm_core.evaluation.figures import Units, differences, ratio
 from dlm_core.evaluation.intervals import (
@@ -49,6 +51,14 @@ def test_wilson_solves_its_equation(held: int, trials: int) -> None:
     for p in bounds:
         assert abs(share - p) == pytest.approx(z * math.sqrt(p * (1 - p) / trials))
     assert bounds, "never a point"
+
+
+@given(st.integers(1, 300), st.floats(0, 1), st.sampled_from((0.9, 0.95)))
+def test_wilson_is_scipys(trials: int, share: float, level: float) -> None:
+    held = round(share * trials)
+    found = wilson(held, trials, level)
+    plain = binomtest(held, trials).proportion_ci(level, method="wilson")
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high), abs=1e-9)
 
 
 def test_shares_at_their_ends_have_wilsons_interval_and_constants_none() -> None:

@@ -20,8 +20,8 @@ SHARES = {"lm": 0.55, "writer": 0.20, "heads": 0.12, "teacher": 0.06}
 BATCH = 1536
 _ENOUGH = 8_000_000
 """Positions that a net should see in training; a smaller one sees more in the same time."""
-_PASSES = 150
-"""More passes over a small corpus than this teach it by heart."""
+_FEWEST_PASSES, _PASSES = 3, 150
+"""Over a large corpus, at least; more over a small one teach it by heart."""
 _WRITER, _HEAD = 1.5, 1.0
 """Cost of a position to the writer, and to a head, in those of the model."""
 _HEAD_BATCH, _HEAD_STEPS = 1024, 3_200
@@ -41,6 +41,8 @@ class Sizes:
         speed: positions a second of the net on this machine.
         passes: over the corpus, of the model.
         seconds: of the model's training.
+        enough: passes that teach a model as much as it should know.
+        minutes: of the whole run, in which the smallest net makes so many.
     """
 
     hidden: int
@@ -52,6 +54,8 @@ class Sizes:
     speed: float
     passes: float
     seconds: float
+    enough: float
+    minutes: float
 
 
 def choose_sizes(
@@ -66,7 +70,7 @@ def choose_sizes(
         speed: positions a second that a net of this width and so many blocks is trained on.
     """
     time_of = {stage: share * 60 * minutes for stage, share in SHARES.items()}
-    enough = min(_ENOUGH, _PASSES * positions)
+    enough = min(max(_ENOUGH, _FEWEST_PASSES * positions), _PASSES * positions)
     smallest = speed(*NETS[0])
     net, rate = NETS[0], smallest
     for candidate in reversed(NETS[1:]):
@@ -83,7 +87,7 @@ def choose_sizes(
     return Sizes(
         *net, steps, max(20, min(writer, 10_000, steps)), max(20, min(head, _HEAD_STEPS)),
         round(min(max(epochs, 0.2), 10.0), 1), rate, steps * BATCH / positions,
-        steps * BATCH / rate,
+        steps * BATCH / rate, enough / positions, enough / smallest / SHARES["lm"] / 60,
     )  # fmt: skip
 
 

@@ -1,0 +1,76 @@
+"""A bundle says the temperature of texts without controls: where its teacher expects them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import dlm_core as dlm
+from dlm_core.bundle import SAMPLING, ModelInfo, copy_bundle
+from dlm_core.errors import MissingError
+from dlm_core.evaluation.teacher import Teacher
+from dlm_core.recipes.records import Records
+from dlm_core.recipes.temperature import FIRST_SEED, TRIED
+
+PLUGINS = dlm.load_plugins(chosen=())
+
+
+def texts(model, controls=None, **sampling) -> list[str]:
+    settings = {"steps": 2, **sampling}
+    return [r.text for r in dlm.generate(model, controls, 4, sampling=settings, plugins=PLUGINS)]
+
+
+def say(bundle: Path, **values) -> dlm.Model:
+    (bundle / SAMPLING).write_text(json.dumps(values))
+    return dlm.load(bundle)
+
+
+def test_the_one_whose_texts_are_as_likely_as_real_ones_is_kept(whole: Path) -> None:
+    figures = Records.read(whole).stages["temperature"].figures
+    chosen = ModelInfo.read(whole).sampling.free_temperature
+    apart = {value: abs(figures["nats"][str(value)] - figures["held out"]) for value in TRIED}
+    assert apart[chosen] == min(apart.values())
+    # the figure of one of them, from its texts
+    results = dlm.generate(
+        whole, None, 6, FIRST_SEED, sampling={"steps": 2, "temperature": 1.5}, plugins=PLUGINS
+    )
+    totals = Teacher.load(whole / "teacher").totals([r.tokenised for r in results])
+    mean = sum(nats / count for nats, count in totals) / len(totals)
+    assert figures["nats"]["1.5"] == pytest.approx(mean, rel=1e-4)
+
+
+def test_texts_without_controls_take_it_and_others_do_not(run: Path) -> None:
+    even, wild = say(run, free_temperature=0.25), texts(say(run, free_temperature=1.5))
+    assert texts(even) == texts(even, temperature=0.25) != wild
+    assert texts(even, "length:5") == texts(say(run, free_temperature=1.5), "length:5")
+
+
+def test_signatures_tell_it(run: Path) -> None:
+    def signed(model: dlm.Model) -> str:
+        return dlm.generate(model, sampling={"steps": 1}, plugins=PLUGINS)[0].signature
+
+    assert "temperature:0.5" in signed(say(run, free_temperature=0.5))
+    assert "temperature" not in signed(say(run))
+
+
+def test_it_travels_with_the_bundle(run: Path, tmp_path: Path) -> None:
+    say(run, free_temperature=0.5)
+    copy_bundle(ModelInfo.read(run), tmp_path / "copy")
+    assert ModelInfo.read(tmp_path / "copy").sampling.free_temperature == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"free_temprature": 1}', "'free_temprature'"),
+        ('{"free_temperature": -1}', "greater than 0"),
+        ("{", ""),
+    ],
+)
+def test_a_wrong_file_is_told_by_its_name(run: Path, text: str, message: str) -> None:
+    (run / SAMPLING).write_text(text)
+    with pytest.raises(MissingError, match=SAMPLING) as error:
+        _ = ModelInfo.read(run).sampling
+    assert message in f"{error.value.message} {error.value.hint}"
