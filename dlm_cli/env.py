@@ -70,7 +70,7 @@ def command(as_json: Json = False) -> None:
 
 
 def _setting(value: Any, origin: str) -> str:
-    """A value and where it comes from. Only threads may have none: torch then takes its own number."""
+    """A value and where it comes from; without one, which only threads may be, what torch takes."""
     if value is None:
         variable = "OMP_NUM_THREADS"
         given = os.environ.get(variable)

@@ -36,9 +36,7 @@ def make_card(info: ModelInfo, reports: Sequence[Path] = (), data_name: str = ""
     return headed(_read(info), info, measured)
 
 
-def headed(
-    card: ModelCard, info: ModelInfo, measured: Sequence[EvalResult], name: str = ""
-) -> str:
+def headed(card: ModelCard, info: ModelInfo, measured: Sequence[EvalResult], name: str = "") -> str:
     """A card with the metadata that every card of dlm has; what it says of others stays.
 
     Args:

@@ -184,11 +184,18 @@ def test_a_wrong_value_is_told_at_its_control(browser: Any, server: Running) -> 
     page.get_by_role("button", name="Generate").click()
     alert = page.get_by_role("alert")
     expect(alert).to_have_text(re.compile(r"unknown food '<b>Japanes</b>'"))
+    spec, marks = alert.locator("code").all_text_contents()  # one under the other
+    assert spec[marks.index("^") :][: marks.count("^")].strip('" \n') == "<b>Japanes</b>"
+    expect(form.get_by_label("value")).to_be_focused()
     assert page.locator("fieldset.wrong").count() == 1
     assert form.get_attribute("class") == "control wrong"
     form.get_by_label("value").fill("Japanese")
     generate(page)
     assert not alert.is_visible() and page.locator("fieldset.wrong").count() == 0
+    form.get_by_label("value").fill("Japanes")
+    page.get_by_role("button", name="Generate").click()
+    expect(alert).to_be_visible()
+    assert page.locator(".text").count() == 3, "the texts that were made stay"
     page.close()
 
 
