@@ -203,11 +203,14 @@ def test_a_page_waits_for_its_server(browser: Any, server: Running) -> None:
     context = browser.new_context()
     page = opened(context, server)
     add(page, "length").get_by_label("words").fill("7")
+    page.locator("#select").select_option("control")
     context.set_offline(True)
     page.get_by_role("button", name="Generate").click()
     expect(page.get_by_role("alert")).to_have_text(re.compile("does not answer"))
     context.set_offline(False)
     expect(page.get_by_role("alert")).to_have_text(re.compile("is back"))
+    assert page.locator("#select").input_value() == "control", "what was asked is kept"
+    assert page.locator("#kind").input_value() == "length"
     generate(page)
     assert page.locator("li.holds").count() == 3
     context.close()

@@ -59,6 +59,14 @@
   /** A summary as far as its first mark: "A fact in its field". */
   const inShort = (summary) => summary.split(/[:;.,]\s|\.{2}| \(|\.$/)[0];
 
+  /** Offers these; what was chosen stays, where it is still among them. */
+  function choices(select, options, otherwise) {
+    const { value } = select;
+    select.replaceChildren(...options);
+    const there = [...select.options].some((one) => one.value === value && !one.disabled);
+    select.value = there ? value : otherwise;
+  }
+
   async function load() {
     const [models, kinds, selectors] = await Promise.all(["models", "controls", "selectors"].map((name) => get(`/v1/${name}`)));
     const [model] = models.data;
@@ -66,12 +74,12 @@
     $("n").max = model.dlm.max_n;
     controls = Object.fromEntries(kinds.data.filter((one) => one.schema).map((one) => [one.kind, one]));
     const usable = (one) => !/^(missing|of another)/.test(one.head);
-    $("kind").replaceChildren(...Object.values(controls).map((one) =>
-      make("option", { value: one.kind, disabled: !usable(one), text: `${one.kind}: ${usable(one) ? inShort(one.summary) : "not trained"}` })));
-    const first = Object.values(controls).find((one) => usable(one) && one.head !== "not needed");
-    if (first) $("kind").value = first.kind;
-    $("select").replaceChildren($("select").options[0],
-      ...selectors.data.flatMap((one) => one.examples.map((spec) => make("option", { value: spec, text: spec, title: one.summary }))));
+    const all = Object.values(controls);
+    const first = all.find((one) => usable(one) && one.head !== "not needed") || all.find(usable);
+    choices($("kind"), all.map((one) =>
+      make("option", { value: one.kind, disabled: !usable(one), text: `${one.kind}: ${usable(one) ? inShort(one.summary) : "not trained"}` })), first?.kind);
+    choices($("select"), [$("select").options[0],
+      ...selectors.data.flatMap((one) => one.examples.map((spec) => make("option", { value: spec, text: spec, title: one.summary })))], "");
     describe();
   }
 
