@@ -19,6 +19,8 @@ PACKAGES = (
     "matplotlib",
 )  # fmt: skip
 VARIABLES = ("HF_HOME", "HF_HUB_OFFLINE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+SECRET = ("DLM_API_KEY",)
+"""Variables whose value is not for a bug report."""
 EPILOG = examples("dlm env", "dlm env --json")
 
 
@@ -40,7 +42,7 @@ def command(as_json: Json = False) -> None:
         },
         "settings": {
             "file": told_file,
-            **{key: f"{getattr(held, key)} ({origin})" for key, origin in origins().items()},
+            **{key: _setting(getattr(held, key), origin) for key, origin in origins().items()},
         },
         "failed plugins": {f.origin.name: f"{f} (hint: {f.hint})" for f in plugins.failures},
         "machine": {
@@ -53,7 +55,7 @@ def command(as_json: Json = False) -> None:
         },
         "packages": {name: _version(name) or "not installed" for name in PACKAGES},
         "variables": {
-            name: value
+            name: "set, not shown" if name in SECRET else value
             for name, value in sorted(os.environ.items())
             if name.startswith("DLM_") or name in VARIABLES
         },
@@ -65,6 +67,15 @@ def command(as_json: Json = False) -> None:
         if section:
             print(name)
             print_table([("", *row) for row in section.items()])
+
+
+def _setting(value: Any, origin: str) -> str:
+    """A value and where it comes from; without one, which only threads may be, what torch takes."""
+    if value is None:
+        variable = "OMP_NUM_THREADS"
+        given = os.environ.get(variable)
+        return f"{given} ({variable})" if given else "all cores (default)"
+    return f"{value} ({origin})"
 
 
 def guess_device() -> str:

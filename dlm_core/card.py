@@ -32,18 +32,28 @@ def make_card(info: ModelInfo, reports: Sequence[Path] = (), data_name: str = ""
         MissingError: a report cannot be read.
         UsageError: a report, or the metadata of README.md, are not what they should be.
     """
-    card = _read(info)
+    measured = [found for path in reports for found in _of_report(path, data_name or path.stem)]
+    return headed(_read(info), info, measured)
+
+
+def headed(card: ModelCard, info: ModelInfo, measured: Sequence[EvalResult], name: str = "") -> str:
+    """A card with the metadata that every card of dlm has; what it says of others stays.
+
+    Args:
+        card: its text, and what it says already.
+        info: the model; what training measured of its heads is added.
+        measured: more figures; one of the same name and data takes the place of the card's.
+        name: of the model, where the card has none; if empty, its folder's.
+    """
     data = cast("ModelCardData", card.data)
     data.library_name = "dlm"
     data.pipeline_tag = data.pipeline_tag or _TASK
     data.tags = list(dict.fromkeys([*(data.tags or ()), *TAGS]))
-    measured = _of_heads(info)
-    for path in reports:
-        measured += _of_report(path, data_name or path.stem)
-    found = {_key(result): result for result in [*(data.eval_results or ()), *measured]}
+    every = [*(data.eval_results or ()), *_of_heads(info), *measured]
+    found = {_key(result): result for result in every}
     if found:
         data.eval_results = list(found.values())
-        data.model_name = data.model_name or info.path.name
+        data.model_name = data.model_name or name or info.path.name
     return str(card)
 
 
@@ -93,22 +103,36 @@ def _of_report(path: Path, data_name: str) -> list[EvalResult]:
     try:
         report = load_json(read_text(path))
         signature = str(report["signature"])
-        return [
-            _result(
-                f"{name} ({figure['unit']})" if figure["unit"] else name,
-                figure["value"],
-                "texts",
-                data_name,
-                {key: figure[key] for key in ("texts", "low", "high") if key in figure},
-                {"signature": signature},
-            )
-            for name, figure in report["figures"].items()
-            if figure["value"] is not None
-        ]
+        return of_figures(report["figures"], "texts", data_name, signature)
     except MissingError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise wrong from error
+
+
+def of_figures(
+    figures: Mapping[str, Mapping[str, Any]], data_type: str, data_name: str, signature: str = ""
+) -> list[EvalResult]:
+    """Figures, as a report has them by name, as the hub's; those without a value are left out.
+
+    Args:
+        figures: each with `value`, `unit`, and maybe `texts`, `low` and `high`.
+        data_type: what was measured on: a name for programs.
+        data_name: the same for readers.
+        signature: how it was measured.
+    """
+    return [
+        _result(
+            f"{name} ({figure['unit']})" if figure["unit"] else name,
+            figure["value"],
+            data_type,
+            data_name,
+            {key: figure[key] for key in ("texts", "low", "high") if key in figure},
+            {"signature": signature} if signature else None,
+        )
+        for name, figure in figures.items()
+        if figure["value"] is not None
+    ]
 
 
 def _result(
@@ -126,7 +150,7 @@ def _result(
         dataset_type=data_type,
         dataset_name=data_name,
         dataset_args=dict(data_args) if data_args else None,
-        metric_type=name.partition(":")[2].strip() or name.partition(" (")[0],
+        metric_type=name.rpartition(": ")[2].partition(" (")[0],
         metric_name=name,
         metric_value=round(value, 4),
         metric_args=dict(metric_args) if metric_args else None,

@@ -22,6 +22,8 @@ import ray
 
 import dlm_core as dlm
 from dlm_cli.requests.item import own_seed
+from dlm_cli.requests.lines import Line
+from dlm_cli.requests.recipes import validate
 from dlm_core.files import write_text
 
 
@@ -46,9 +48,13 @@ class Maker:
         return {"block": batch["block"]}
 
     def request(self, asked: dict[str, Any]) -> dlm.Request:
-        terms = tuple(dlm.parse_spec(spec, self.kinds) for spec in asked.get("controls") or ())
-        seed = own_seed(0, asked["id"]) if asked.get("seed") is None else int(asked["seed"])
-        return dlm.Request(dlm.Controls(terms), int(asked.get("n") or 1), seed)
+        given = {key: value for key, value in asked.items() if value is not None}
+        line = validate(Line, {"n": 1} | given, "request")
+        if line.select is not None:
+            raise dlm.UsageError(f"request {line.id!r}: no key 'select' here", "leave it out")
+        terms = tuple(dlm.parse_spec(spec, self.kinds) for spec in line.controls)
+        seed = own_seed(0, line.id) if line.seed is None else line.seed
+        return dlm.Request(dlm.Controls(terms), line.n, seed)
 
 
 def blocks(path: Path, size: int) -> Iterator[list[dict[str, Any]]]:

@@ -143,7 +143,8 @@ def _term(spec: str, key: str, job: Job) -> Term:
         term.check(job.info)
     except DLMError as error:
         raise RefusedError.of(error, key) from error
-    return term
+    typed = not spec.partition(":")[2].startswith("{")  # else it came as an object
+    return term if typed else replace(term, source=None)
 
 
 def _refuse_paths(values: Iterable[object], key: str) -> None:
@@ -161,8 +162,7 @@ def _infill(wish: Completion, job: Job) -> Term | None:
     if not any(side.strip() for side in sides.values()):
         return None
     key = "prompt" if sides["left"].strip() else "suffix"
-    term = _term(f"infill:{json.dumps(sides, ensure_ascii=False)}", key, job)
-    return replace(term, source=None)  # nobody typed that
+    return _term(f"infill:{json.dumps(sides, ensure_ascii=False)}", key, job)
 
 
 def _short_enough(

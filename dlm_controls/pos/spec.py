@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from dlm_controls.pos.align import align
 from dlm_controls.pos.control import PosControl
@@ -36,7 +36,7 @@ class Pos(ControlSpec):
     positional: ClassVar[tuple[str, ...]] = ("tags",)
     examples: ClassVar[tuple[str, ...]] = ('pos:"PROPN AUX DET ADJ NOUN ..."', 'pos:"... PUNCT"')
 
-    tags: tuple[str, ...]
+    tags: tuple[str, ...] = Field(description="spaces between")
 
     if TYPE_CHECKING:
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dlm_core.card import TAGS
+from dlm_core.card import headed, of_figures
 from dlm_core.files import write_text
 from dlm_core.recipes.evaluation import EVALUATION
 from dlm_core.text import load_json
 from dlm_core.version import VERSION
 
 if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
     from dlm_core.recipes.job import Job
 
 _FREE = {
@@ -26,6 +27,8 @@ _FREE = {
 }
 """Figures of free texts that the card has, and what it calls them; faults follow."""
 _OTHERS = ("lm-score", "token-nll", "teacher-unk")
+_HIDDEN = ("token-nll", "teacher-unk", "distinct-1", "copied-run", "copied-run.longest")
+"""Figures that the card leaves to evaluation.json."""
 
 
 def write_card(job: Job, resume: bool) -> dict[str, Any]:
@@ -33,32 +36,51 @@ def write_card(job: Job, resume: bool) -> dict[str, Any]:
     path = job.out / EVALUATION
     measured = load_json(path.read_bytes()) if job.recipe.evaluate is not None else {}
     sections = [
-        _header(job),
+        _title(job),
         *_training(job),
         *(_figures(job, measured) if measured else []),
         *_controls(job, measured),
         *_texts(measured),
     ]
-    write_text(job.out / "README.md", "\n".join(sections) + "\n")
+    write_text(job.out / "README.md", _with_metadata(job, measured, "\n".join(sections) + "\n"))
     return {}
 
 
-def _header(job: Job) -> str:
-    """YAML, as the hub reads it, and the title."""
+def _with_metadata(job: Job, measured: Mapping[str, Any], text: str) -> str:
+    """The card, headed as the hub reads it: the recipe's licence and language, and the figures."""
+    from huggingface_hub import ModelCard, ModelCardData
+
+    own = ModelCardData(license=job.recipe.card.licence, language=job.recipe.card.language)
+    card = ModelCard(f"---\n{own}\n---\n\n{text}")
+    return headed(card, job.model.info, _results(measured), _name(job))
+
+
+def _results(measured: Mapping[str, Any]) -> list[EvalResult]:
+    """The figures that the text has, too."""
+    if not measured:
+        return []
+    bound, free = measured["bound"], measured["free"]
+    nll = {"nll": bound["figures"]["nll"]}
+    found = of_figures(nll, "held-out", "held-out texts", bound["signature"])
+    found += of_figures(_shown(free), "texts", "texts without controls", free["signature"])
+    for name, part in measured.get("controls", {}).items():
+        held = {f"{name}: {key or 'holds'}": value for key, value in _held(part).items()}
+        found += of_figures(held, "texts", "texts under controls")
+    return found
+
+
+def _name(job: Job) -> str:
+    return job.recipe.card.name or job.out.resolve().name
+
+
+def _title(job: Job) -> str:
+    """What the model is called, and its size."""
     card, config = job.recipe.card, job.model.info.config
-    name = card.name or job.out.resolve().name
     count = sum(p.numel() for p in job.model.net.parameters())
     words = "pieces" if job.model.vocab.pieces else "words"
-    tags, stored = ", ".join(TAGS), "int8" if job.recipe.lm.bits == 8 else "fp16"
+    stored = "int8" if job.recipe.lm.bits == 8 else "fp16"
     lines = [
-        "---",
-        f"license: {json.dumps(card.licence)}",
-        f"language: {json.dumps(card.language)}",
-        f"tags: [{tags}]",
-        "library_name: dlm",
-        "---",
-        "",
-        f"# {name}: a Diffusion-LM",
+        f"# {_name(job)}: a Diffusion-LM",
         "",
         *([card.description, ""] if card.description else []),
         f"{config.layers} layers × {config.hidden}, d = {config.embedding_dim}, "
@@ -99,11 +121,8 @@ def _figures(job: Job, measured: Mapping[str, Any]) -> Iterable[str]:
         "trained on the same texts; the held-out texts also chose its best weights.\n"
     )
     rows = []
-    for name in dict.fromkeys([*_FREE, *free["figures"]]):
-        figure, real = free["figures"].get(name), free["real"].get(name)
-        if figure is None or name in _hidden(free["figures"]):
-            continue
-        over = free["ratio"].get(name)
+    for name, figure in _shown(free).items():
+        real, over = free["real"].get(name), free["ratio"].get(name)
         rows.append((_FREE.get(name, name), _figure(figure), _figure(real), _figure(over)))
     count = free["figures"]["words"]["texts"]
     head = (f"{count} texts without controls", "model", "held-out texts", "ratio")
@@ -116,10 +135,19 @@ def _figures(job: Job, measured: Mapping[str, Any]) -> Iterable[str]:
     )
 
 
-def _hidden(figures: Mapping[str, Any]) -> list[str]:
-    """Figures that the card leaves to evaluation.json."""
-    known = {"token-nll", "teacher-unk", "distinct-1", "copied-run", "copied-run.longest"}
-    return [name for name in figures if name in known]
+def _shown(free: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of free texts, those that `_FREE` names first."""
+    found, known = free["figures"], [*_FREE, *free["figures"]]
+    return {name: found[name] for name in known if name in found and name not in _HIDDEN}
+
+
+def _held(part: Mapping[str, Any]) -> dict[str, Any]:
+    """How often a control holds, under an empty name, and its parts; nothing if it was left out."""
+    found = {key: value for key, value in part.get("figures", {}).items() if key not in _OTHERS}
+    return {
+        "" if key == "control" else key.partition(".")[2] or key: value
+        for key, value in found.items()
+    }
 
 
 def _controls(job: Job, measured: Mapping[str, Any]) -> Iterable[str]:
@@ -132,11 +160,7 @@ def _controls(job: Job, measured: Mapping[str, Any]) -> Iterable[str]:
         if "left out" in part:
             missing[name] = part["left out"]
             continue
-        held = [
-            f"{key.partition('.')[2]} {_figure(value)}".strip()
-            for key, value in part["figures"].items()
-            if key not in _OTHERS
-        ]
+        held = [f"{key} {_figure(value)}".strip() for key, value in _held(part).items()]
         ratio = part.get("ratio", {}).get("lm-score")
         asked = f"{len(part['targets'])} targets, {part['texts']} texts"
         if "unjudged" in part:

@@ -43,6 +43,20 @@ def test_an_option_goes_before_the_environment_and_that_before_the_file(run_cli,
     assert held(run_cli)["seed"] == "5 (file)"
 
 
+def test_threads_that_nobody_set_are_told_as_torch_takes_them(run_cli, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert held(run_cli)["threads"] == "all cores (default)"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert held(run_cli)["threads"] == "3 (OMP_NUM_THREADS)"
+
+
+def test_the_servers_key_is_not_in_a_bug_report(run_cli, monkeypatch):
+    monkeypatch.setenv("DLM_API_KEY", "sesame")
+    for argv in (["env"], ["env", "--json"]):
+        told = run_cli(*argv).out
+        assert "DLM_API_KEY" in told and "sesame" not in told
+
+
 def test_what_is_set_holds_where_nothing_is_asked(run_cli, file, tiny_model, tmp_path):
     file(f'model = "{tiny_model.info.path}"\nseed = 5\n')
     asked = ("generate", "--dry-run", "--format", "jsonl")

@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 import dlm_core as dlm
+from dlm_core.card import make_card
 from dlm_core.corpora import read_corpus
 from dlm_core.data_check import hold_out
 from dlm_core.evaluation.nll import likelihood
@@ -28,6 +29,24 @@ def test_the_hub_reads_the_card(whole: Path) -> None:
         assert f"| `{control}` | 2 targets" in card.text
     assert "`pos` is not there: the recipe leaves the head 'pos' out" in card.text
     assert str(EXAMPLES) not in card.text, "no places of this machine"
+
+
+def test_its_figures_are_metadata_of_the_hub(whole: Path) -> None:
+    found = json.loads((whole / "evaluation.json").read_text())
+    card = ModelCard.load(whole / "README.md")
+    assert card.data.model_name == "whole" and card.data.pipeline_tag == "text-generation"
+    results = {result.metric_name: result for result in card.data.eval_results or ()}
+    expected = {
+        "lm-score (nats)": found["free"]["figures"]["lm-score"],
+        "nll (nats)": found["bound"]["figures"]["nll"],
+        "length: holds (%)": found["controls"]["length"]["figures"]["control"],
+    }
+    for name, figure in expected.items():
+        assert results[name].metric_value == pytest.approx(figure["value"], abs=1e-4)
+    assert results["nll (nats)"].dataset_type == "held-out"
+    assert "token-nll (nats)" not in results
+    assert any(name.startswith("classify/price: ") for name in results), "what training measured"
+    assert make_card(dlm.load(whole).info) == str(card), "a push changes nothing"
 
 
 def test_its_figures_are_those_of_dlm(whole: Path) -> None:

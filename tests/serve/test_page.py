@@ -184,11 +184,18 @@ def test_a_wrong_value_is_told_at_its_control(browser: Any, server: Running) -> 
     page.get_by_role("button", name="Generate").click()
     alert = page.get_by_role("alert")
     expect(alert).to_have_text(re.compile(r"unknown food '<b>Japanes</b>'"))
+    spec, marks = alert.locator("code").all_text_contents()  # one under the other
+    assert spec[marks.index("^") :][: marks.count("^")].strip('" \n') == "<b>Japanes</b>"
+    expect(form.get_by_label("value")).to_be_focused()
     assert page.locator("fieldset.wrong").count() == 1
     assert form.get_attribute("class") == "control wrong"
     form.get_by_label("value").fill("Japanese")
     generate(page)
     assert not alert.is_visible() and page.locator("fieldset.wrong").count() == 0
+    form.get_by_label("value").fill("Japanes")
+    page.get_by_role("button", name="Generate").click()
+    expect(alert).to_be_visible()
+    assert page.locator(".text").count() == 3, "the texts that were made stay"
     page.close()
 
 
@@ -196,11 +203,14 @@ def test_a_page_waits_for_its_server(browser: Any, server: Running) -> None:
     context = browser.new_context()
     page = opened(context, server)
     add(page, "length").get_by_label("words").fill("7")
+    page.locator("#select").select_option("control")
     context.set_offline(True)
     page.get_by_role("button", name="Generate").click()
     expect(page.get_by_role("alert")).to_have_text(re.compile("does not answer"))
     context.set_offline(False)
     expect(page.get_by_role("alert")).to_have_text(re.compile("is back"))
+    assert page.locator("#select").input_value() == "control", "what was asked is kept"
+    assert page.locator("#kind").input_value() == "length"
     generate(page)
     assert page.locator("li.holds").count() == 3
     context.close()

@@ -47,6 +47,14 @@ def test_a_bad_control_is_400_in_the_words_of_the_command_line(
     assert place.items() <= error.items()
 
 
+def test_objects_that_contradict_are_told_as_specs(server: Running) -> None:
+    asked = [{"kind": "length", "fields": {"words": words}} for words in (5, 9)]
+    with pytest.raises(openai.BadRequestError) as caught:
+        server.ask(*asked)
+    error: Any = caught.value.body
+    assert "'length:5'" in error["message"] and "'length:9'" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [

@@ -48,7 +48,8 @@ const dlmFields = (() => {
     add();
     const more = make("button", { type: "button", class: "small", text: `Add to ${words(name)}`, onclick: () => add().focus() });
     return {
-      element: make("div", { role: "group", "aria-label": words(name) }, rows, more),
+      element: make("div", { role: "group", "aria-label": words(name) },
+        make("span", { class: "faint", "aria-hidden": "true", text: words(name) }), rows, more),
       value: () => read.map((row) => row()).filter((row) => row.some(Boolean)),
     };
   }
@@ -69,7 +70,8 @@ const dlmFields = (() => {
       if (raw.default) select.value = raw.default;
       return { element: make("label", {}, words(name), select), value: () => select.value };
     }
-    const label = `${words(name)}${schema.type === "array" ? " (commas between)" : ""}${required ? "" : " (may be left open)"}`;
+    const told = [raw.description || (schema.type === "array" && "commas between"), !required && "may be left open"];
+    const label = `${words(name)}${told.some(Boolean) ? ` (${told.filter(Boolean).join("; ")})` : ""}`;
     if (schema.type === "integer" || schema.type === "number") {
       const input = make("input", { type: "number", min: schema.minimum ?? null, max: schema.maximum ?? null, step: schema.type === "integer" ? "1" : "any" });
       return { element: make("label", {}, label, input), value: () => (input.value === "" ? undefined : Number(input.value)) };
@@ -107,7 +109,7 @@ const dlmFields = (() => {
       make("div", { class: "row" }, ...Object.values(fields).map((made) => made.element), extras));
     const one = {
       element,
-      focus: () => (element.querySelector("input, select") || element).focus(),
+      focus: (name) => ((fields[name]?.element || element).querySelector("input, select") || element).focus(),
       value: () => ({
         kind: about.kind, fields: given(), negated: not.checked,
         ...(weight.value === "" ? {} : { weight: Number(weight.value) }),

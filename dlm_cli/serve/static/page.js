@@ -28,13 +28,15 @@
   function tell(error) {
     const gone = error instanceof TypeError;
     $("error").hidden = false;
-    $("error").textContent = gone
+    const told = gone
       ? "The server does not answer. What you asked is kept here; waiting for it to come back …"
       : [error.message, error.hint && `Hint: ${error.hint}`].filter(Boolean).join("\n");
+    // a spec and the marks below it are indented, and stand one under the other
+    $("error").replaceChildren(...told.split(/(?<=\n)/).map((line) => (line.startsWith("  ") ? make("code", { text: line }) : line)));
     const [key, place] = (error.param || "").split(".");
     if (key === "controls" && chosen[place]) {
       chosen[place].element.classList.add("wrong");
-      chosen[place].focus();
+      chosen[place].focus(error.field);
     }
     if (error.status === 401) $("key").focus();
     if (gone) setTimeout(comeBack, 1500);
@@ -54,6 +56,17 @@
     } catch (error) { tell(error); }
   }
 
+  /** A summary as far as its first mark: "A fact in its field". */
+  const inShort = (summary) => summary.split(/[:;.,]\s|\.{2}| \(|\.$/)[0];
+
+  /** Offers these; what was chosen stays, where it is still among them. */
+  function choices(select, options, otherwise) {
+    const { value } = select;
+    select.replaceChildren(...options);
+    const there = [...select.options].some((one) => one.value === value && !one.disabled);
+    select.value = there ? value : otherwise;
+  }
+
   async function load() {
     const [models, kinds, selectors] = await Promise.all(["models", "controls", "selectors"].map((name) => get(`/v1/${name}`)));
     const [model] = models.data;
@@ -61,18 +74,19 @@
     $("n").max = model.dlm.max_n;
     controls = Object.fromEntries(kinds.data.filter((one) => one.schema).map((one) => [one.kind, one]));
     const usable = (one) => !/^(missing|of another)/.test(one.head);
-    $("kind").replaceChildren(...Object.values(controls).map((one) =>
-      make("option", { value: one.kind, disabled: !usable(one), text: usable(one) ? one.kind : `${one.kind} (not trained)` })));
-    const first = Object.values(controls).find((one) => usable(one) && one.head !== "not needed");
-    if (first) $("kind").value = first.kind;
-    $("select").replaceChildren($("select").options[0],
-      ...selectors.data.flatMap((one) => one.examples.map((spec) => make("option", { value: spec, text: spec, title: one.summary }))));
+    const all = Object.values(controls);
+    const first = all.find((one) => usable(one) && one.head !== "not needed") || all.find(usable);
+    choices($("kind"), all.map((one) =>
+      make("option", { value: one.kind, disabled: !usable(one), text: `${one.kind}: ${usable(one) ? inShort(one.summary) : "not trained"}` })), first?.kind);
+    choices($("select"), [$("select").options[0],
+      ...selectors.data.flatMap((one) => one.examples.map((spec) => make("option", { value: spec, text: spec, title: one.summary })))], "");
     describe();
   }
 
   function describe() {
     const about = controls[$("kind").value];
-    $("about").textContent = about ? `${about.summary} For example ${about.examples[0]}` : "";
+    const told = about ? `${about.summary} For example \`${about.examples[0]}\`` : "";
+    $("about").replaceChildren(...told.split("`").map((part, k) => (k % 2 ? make("code", { text: part }) : part)));
   }
 
   /** Values that begin as what is typed; none where the server does not say. */
@@ -121,15 +135,24 @@
   async function run() {
     untell();
     const request = asked();
-    const view = makeView($("view"), request.n);
-    view.say("generating");
     const answer = await fetch("/v1/completions", {
       method: "POST", body: JSON.stringify(request), signal: running.signal,
       headers: { "Content-Type": "application/json", ...headers() },
     });
-    if (!answer.ok) throw await refused(answer);
+    if (!answer.ok) throw await refused(answer); // the texts that stand there stay
+    const view = makeView($("view"), request.n);
+    view.say("generating");
+    try {
+      await fill(view, answer.body);
+    } catch (error) {
+      $("view").replaceChildren();
+      throw error;
+    }
+  }
+
+  async function fill(view, body) {
     let finished = false;
-    for await (const event of events(answer.body)) {
+    for await (const event of events(body)) {
       if (event.error) throw Object.assign(new Error(event.error.message), event.error);
       const choices = event.choices;
       if (choices.length && choices[0].finish_reason) {
@@ -149,7 +172,6 @@
     try {
       await run();
     } catch (error) {
-      $("view").replaceChildren();
       if (error.name !== "AbortError") tell(error);
     } finally {
       running = null;
