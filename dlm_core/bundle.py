@@ -61,6 +61,8 @@ class ModelInfo:
     """As the user named it."""
     head_places: Mapping[str, Path] = field(default_factory=dict)
     """Folders of heads that do not lie in the bundle, by kind (KIND/NAME where it has many)."""
+    sampling: BundleSampling = field(default_factory=BundleSampling)
+    """What it says of how its texts are made."""
 
     @classmethod
     def read(cls, name: str | os.PathLike[str]) -> ModelInfo:
@@ -98,7 +100,8 @@ class ModelInfo:
                 f"{config.vocab_size}: the files do not belong together"
             )
         provenance = {k: v for k, v in data.items() if k not in ("format", "model")}
-        return cls(path, config, vocab, provenance, os.fspath(name))
+        own = _sampling(path / SAMPLING)
+        return cls(path, config, vocab, provenance, os.fspath(name), sampling=own)
 
     @cached_property
     def sha256(self) -> str:
@@ -114,23 +117,6 @@ class ModelInfo:
     def text(self) -> TextConfig:
         """How its texts were prepared, as those of its heads, writer and teacher must be."""
         return TextConfig.kept(self.provenance.get("train"), self.path / "config.json")
-
-    @cached_property
-    def sampling(self) -> BundleSampling:
-        """What it says of how its texts are made; the defaults where it says nothing.
-
-        Raises:
-            MissingError: it says it wrongly.
-        """
-        path = self.path / SAMPLING
-        if not path.is_file():
-            return BundleSampling()
-        try:
-            return BundleSampling.read(load_json(read_file(path, MOST_TEXT)), str(path))
-        except UsageError as error:
-            raise MissingError(error.message, error.hint) from error
-        except ValueError as error:
-            raise MissingError(f"{path}: {error}") from error
 
     @property
     def embedded(self) -> bool:
@@ -311,6 +297,18 @@ class Model:
     def device(self) -> torch.device:
         """Where the weights lie."""
         return self.net.rounding_bias.device
+
+
+def _sampling(path: Path) -> BundleSampling:
+    """The defaults where there is no such file."""
+    if not path.is_file():
+        return BundleSampling()
+    try:
+        return BundleSampling.read(load_json(read_file(path, MOST_TEXT)), str(path))
+    except UsageError as error:
+        raise MissingError(error.message, error.hint) from error
+    except ValueError as error:
+        raise MissingError(f"{path}: {error}") from error
 
 
 def save_bundle(

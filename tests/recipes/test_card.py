@@ -34,7 +34,7 @@ def test_the_hub_reads_the_card(whole: Path) -> None:
 def test_its_figures_are_metadata_of_the_hub(whole: Path) -> None:
     found = json.loads((whole / "evaluation.json").read_text())
     card = ModelCard.load(whole / "README.md")
-    assert card.data.model_name == "whole" and card.data.pipeline_tag == "text-generation"
+    assert card.data.model_name == "tiny" and card.data.pipeline_tag == "text-generation"
     results = {result.metric_name: result for result in card.data.eval_results or ()}
     expected = {
         "lm-score (nats)": found["free"]["figures"]["lm-score"],

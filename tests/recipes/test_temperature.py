@@ -72,5 +72,5 @@ def test_it_travels_with_the_bundle(run: Path, tmp_path: Path) -> None:
 def test_a_wrong_file_is_told_by_its_name(run: Path, text: str, message: str) -> None:
     (run / SAMPLING).write_text(text)
     with pytest.raises(MissingError, match=SAMPLING) as error:
-        _ = ModelInfo.read(run).sampling
+        ModelInfo.read(run)
     assert message in f"{error.value.message} {error.value.hint}"
