@@ -325,6 +325,10 @@ class SamplingConfig(Settings):
     bundle's writer writes, else 1."""
     corrections: int = Field(default=3, ge=0, le=100)
     """How often a text that its controls find faults in is noised again and finished anew."""
+    evidence: float | None = Field(default=None, ge=0, le=1)
+    """Weight of what x_t says of its own word, in a model with `evidence`. It is exact for texts
+    that were noised; below 1 a sampler, whose x_t holds words that it drew itself, may take them
+    back. None is the model's own (`BundleSampling`)."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Of the denoiser; `auto` is bf16 on a GPU that has it, and fp32 elsewhere."""
 
@@ -334,6 +338,8 @@ class BundleSampling(Settings):
 
     free_temperature: float = Field(default=FREE_TEMPERATURE, gt=0)
     """Of the words of texts without controls, where nobody asks for another."""
+    evidence: float = Field(default=1.0, ge=0, le=1)
+    """Weight of what x_t says of its own word, in a model with `evidence`."""
 
 
 class GuidanceConfig(Settings):

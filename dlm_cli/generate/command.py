@@ -71,6 +71,7 @@ def command(
     self_conditioning_temperature: ask.FedBack = SAMPLING.self_conditioning_temperature,
     drafts: ask.Drafts = SAMPLING.drafts,
     corrections: ask.Corrections = SAMPLING.corrections,
+    evidence: ask.Evidence = SAMPLING.evidence,
     precision: ask.Precision = SAMPLING.precision,
     guidance: ask.Guidance = GUIDANCE.mode,
     writer: ask.Writer = GUIDANCE.writer,

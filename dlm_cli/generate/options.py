@@ -246,6 +246,15 @@ Corrections = Annotated[
         rich_help_panel="Sampling",
     ),
 ]
+Evidence = Annotated[
+    float | None,
+    typer.Option(
+        metavar="FLOAT",
+        help="How much x_t counts for its own word, 0 to 1, in a model that counts it; the "
+        "model's own if omitted.",
+        rich_help_panel="Sampling",
+    ),
+]
 Precision = Annotated[
     Literal["auto", "bf16", "fp32"],
     typer.Option(

@@ -103,6 +103,7 @@ class DiffusionLM(nn.Module):
         lengths: Tensor,
         x_0_prev: Tensor | None = None,
         shown: ShownIds | None = None,
+        evidence: float = 1.0,
     ) -> Prediction:
         """Ask the denoiser for x_0.
 
@@ -112,6 +113,7 @@ class DiffusionLM(nn.Module):
             lengths: (B,), positions that exist.
             x_0_prev: (B, L, D), the previous estimate (self-conditioning), or None.
             shown: what is asked for, of a model whose denoiser can be shown it.
+            evidence: weight of what x_t says of its own word, where the model counts it.
         """
         if isinstance(self.denoiser, ShownDenoiser):
             words = self.embedding_matrix
@@ -120,7 +122,7 @@ class DiffusionLM(nn.Module):
             out = self.denoiser.denoise(x_t, t, lengths, x_0_prev).float()
         if self.config.readout == "words":
             if self.config.evidence:
-                out = out + self._evidence(x_t, t)
+                out = out + evidence * self._evidence(x_t, t)
             log_probs = F.log_softmax(out, dim=-1)
             return Prediction(log_probs.exp() @ self.embedding_matrix, log_probs)
         x_0_hat = self._to_x_0(out, x_t, t)

@@ -35,9 +35,7 @@ def signature(
     ]
     sampling_rest = sampling.model_dump(exclude={"sampler", "steps"}, exclude_defaults=True)
     parts += [f"{k}:{v}" for k, v in sampling_rest.items()]
-    own = model.info.sampling
-    if not controls.terms and sampling.temperature is None and own != BundleSampling():
-        parts.append(f"temperature:{own.free_temperature}")
+    parts += _of_bundle(model.info.sampling, sampling, bool(controls.terms))
     if controls.terms:
         parts.append(f"guidance:{guidance.mode}")
         rest = guidance.model_dump(exclude={"mode"}, exclude_defaults=True)
@@ -45,6 +43,15 @@ def signature(
     parts += helpers
     parts += [f"c:{term}" for term in controls.terms]
     return "|".join([*parts, f"seed:{seed}"])
+
+
+def _of_bundle(own: BundleSampling, sampling: SamplingConfig, guided: bool) -> list[str]:
+    """What the bundle says of sampling and nobody overrides."""
+    said = {"evidence": own.evidence} if sampling.evidence is None else {}
+    if not guided and sampling.temperature is None:
+        said["temperature"] = own.free_temperature
+    usual = {"evidence": 1.0, "temperature": BundleSampling().free_temperature}
+    return [f"{key}:{value}" for key, value in said.items() if value != usual[key]]
 
 
 def helpers(

@@ -111,6 +111,8 @@ class Walk:
         self.shown = None if self.writer is None else self._shown(prepared, batch, self.writer)
         self.previous: Tensor | None = None
         self.temperature = self._temperature()
+        own = model.info.sampling.evidence
+        self.evidence = own if sampling.evidence is None else sampling.evidence
         self.bf16 = _is_bf16(sampling.precision, device)
 
     def _canvas(self) -> tuple[Tensor, Tensor]:
@@ -178,16 +180,19 @@ class Walk:
     def _ask(self, x_t: Tensor, t: Tensor) -> Prediction:
         """x_0_hat by the net that writes each text: the writer, or the model's own denoiser."""
         if self.writer is None:
-            return self.net.predict(x_t, t, self.lengths, self.previous)
+            return self.net.predict(x_t, t, self.lengths, self.previous, None, self.evidence)
         if bool(self.written.all()):
-            return self.writer.net.predict(x_t, t, self.lengths, self.previous, self.shown)
+            return self.writer.net.predict(
+                x_t, t, self.lengths, self.previous, self.shown, self.evidence
+            )
         order, found = [], []
         for written in (True, False):
             rows = (self.written == written).nonzero()[:, 0].to(x_t.device)
             previous = None if self.previous is None else self.previous[rows]
             net = self.writer.net if written else self.net
             shown = self.shown.rows(rows) if written and self.shown is not None else None
-            found.append(net.predict(x_t[rows], t[rows], self.lengths[rows], previous, shown))
+            lengths = self.lengths[rows]
+            found.append(net.predict(x_t[rows], t[rows], lengths, previous, shown, self.evidence))
             order.append(rows)
         back = torch.cat(order).argsort()
         return Prediction(

@@ -22,7 +22,7 @@ from dlm_core.recipes.evaluation import controls_of
 from dlm_core.recipes.heads import Head
 from dlm_core.recipes.job import TEACHER, Job
 from dlm_core.recipes.stages import TEMPERATURE, stages_of, writer_trainer
-from dlm_core.recipes.temperature import TRIED, texts_tried
+from dlm_core.recipes.temperature import texts_tried, tried
 from dlm_core.training.heads import train_head
 from dlm_core.training.loop import Trainer
 from dlm_core.training.told import Told
@@ -90,7 +90,9 @@ def estimate(job: Job) -> Iterator[Expected]:
             elif stage.name in heads:
                 yield _head(job, heads[stage.name], model, folder)
             elif stage.name == TEMPERATURE:
-                yield Expected(stage.name, None, len(TRIED) * texts_tried(job) * _text(job, model))
+                yield Expected(
+                    stage.name, None, len(tried(job)) * texts_tried(job) * _text(job, model)
+                )
             elif stage.name == "evaluate":
                 yield Expected(stage.name, None, _evaluation(job, model))
             else:

@@ -1,11 +1,13 @@
-"""The temperature of texts without controls: where they are as likely as held-out ones.
+"""How texts without controls are drawn: so that they are as likely as held-out ones.
 
-A net's own words are more even than people's at a low temperature and wilder at a high one, by how
+At a low temperature a net's own words are more even than people's, and wilder at a high one, by how
 well it was trained. So the bundle says its own, in `sampling.json`, measured by the teacher.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -16,51 +18,75 @@ from dlm_core.evaluation.figures import Units
 from dlm_core.files import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dlm_core.evaluation.teacher import Teacher
     from dlm_core.recipes.job import Job
 
-TRIED = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+EVIDENCE = (1.0, 0.75, 0.5)
 MOST = 100
 """Texts at each, and held-out ones."""
+NEAR = 0.1
+"""Texts this much less or more likely than held-out ones, as a share of their nats, will do."""
 FIRST_SEED = 1_000_000
 """Not those of the texts that the figures are of."""
 
 
-def set_temperature(job: Job, resume: bool) -> dict[str, Any]:
-    """Try each, and write the one whose texts' nats a token are nearest to the held-out texts'."""
-    teacher = job.teacher()
-    assert teacher is not None
-    fit = [e.text for e in job.data.valid if job.model.info.holds(e.text)]
-    real = _nats(Random(FIRST_SEED).sample(fit, min(texts_tried(job), len(fit))), teacher)
-    tried = {value: _nats(_texts(job, value), teacher) for value in TRIED}
-    best = min(TRIED, key=lambda value: abs(tried[value] - real))
-    write_json(job.out / SAMPLING, BundleSampling(free_temperature=best).model_dump(), indent=1)
-    job.forget_model()
-    return {"held out": real, "nats": {str(value): nats for value, nats in tried.items()}}
+def tried(job: Job) -> list[BundleSampling]:
+    """What is tried."""
+    weights = EVIDENCE if job.recipe.lm.model.evidence else EVIDENCE[:1]
+    both = product(TEMPERATURES, weights)
+    return [BundleSampling(free_temperature=value, evidence=weight) for value, weight in both]
 
 
 def texts_tried(job: Job) -> int:
-    """At each temperature: no more than the figures are of."""
+    """With each: no more than the figures are of."""
     return min(MOST, job.recipe.evaluate.texts) if job.recipe.evaluate else MOST
 
 
-def _texts(job: Job, temperature: float) -> list[str]:
+def set_temperature(job: Job, resume: bool) -> dict[str, Any]:
+    """Write what gives texts of the most pairs of words among those as likely as held-out ones.
+
+    Where none does, the one whose nats a token are nearest to theirs.
+    """
+    teacher, count = job.teacher(), texts_tried(job)
+    assert teacher is not None
+    fit = [e.text for e in job.data.valid if job.model.info.holds(e.text)]
+    real = _figures(Random(FIRST_SEED).sample(fit, min(count, len(fit))), teacher)
+    found = []
+    for number, own in enumerate(every := tried(job)):
+        told = (number, len(every))
+        found.append(own.model_dump() | _figures(_texts(job, own, count, told), teacher))
+    best = choose(found, real["nats"])
+    own = BundleSampling.model_validate({key: best[key] for key in BundleSampling.model_fields})
+    write_json(job.out / SAMPLING, own.model_dump(), indent=1)
+    job.forget_model()
+    return {"held out": real, "tried": found}
+
+
+def choose(found: Sequence[dict[str, float]], real: float) -> dict[str, float]:
+    """The best of what was tried, each with its `nats` and `distinct`."""
+    near = [row for row in found if abs(row["nats"] - real) <= NEAR * real]
+    if near:
+        return max(near, key=lambda row: row["distinct"])
+    return min(found, key=lambda row: abs(row["nats"] - real))
+
+
+def _texts(job: Job, own: BundleSampling, count: int, told: tuple[int, int]) -> list[str]:
     from dlm_core.generation.generate import generate
 
-    sampling = job.recipe.evaluate.sampling if job.recipe.evaluate else None
-    done = TRIED.index(temperature)
+    sampling = job.recipe.evaluate.sampling.model_dump() if job.recipe.evaluate else {}
+    sampling |= {"temperature": own.free_temperature, "evidence": own.evidence}
     results = generate(
-        job.model, None, texts_tried(job), FIRST_SEED,
-        sampling={**(sampling.model_dump() if sampling else {}), "temperature": temperature},
-        verify=False, plugins=job.recipe.plugins,
-        progress=lambda k, n: job.told.step(done * n + k, len(TRIED) * n, ""),
+        job.model, None, count, FIRST_SEED, sampling=sampling, verify=False,
+        plugins=job.recipe.plugins,
+        progress=lambda k, n: job.told.step(told[0] * n + k, told[1] * n, ""),
     )  # fmt: skip
     return [result.tokenised for result in results]
 
 
-def _nats(texts: Sequence[str], teacher: Teacher) -> float:
-    """Mean negative log-likelihood a token."""
-    figures = {f.name: f for f in measures.fluency(texts, Units.of([""] * len(texts)), teacher)}
-    return figures["lm-score"].value
+def _figures(texts: Sequence[str], teacher: Teacher) -> dict[str, float]:
+    """Mean negative log-likelihood a token, and the share of different pairs of words."""
+    units = Units.of([""] * len(texts))
+    figures = [*measures.fluency(texts, units, teacher), *measures.variety(texts, units)]
+    values = {figure.name: figure.value for figure in figures}
+    return {"nats": values["lm-score"] or 0.0, "distinct": values["distinct-2"] or 0.0}

@@ -219,5 +219,7 @@ def test_evidence_is_counted_by_bayes_rule() -> None:
     q = torch.distributions.Normal(alpha_bar.sqrt() * net.embedding_matrix, spread)
     expected = q.log_prob(x[:, :, None]).sum(-1).log_softmax(-1)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    half = net.predict(x, t, torch.tensor([5, 5, 5]), evidence=0.5).token_log_probs
+    torch.testing.assert_close(half, (expected / 2).log_softmax(-1), rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="readout='words'"):
         ModelConfig(**SHAPE, evidence=True, readout="vector")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from dlm_core.bundle import SAMPLING, ModelInfo, copy_bundle
 from dlm_core.errors import MissingError
 from dlm_core.evaluation.teacher import Teacher
 from dlm_core.recipes.records import Records
-from dlm_core.recipes.temperature import FIRST_SEED, TRIED
+from dlm_core.recipes.temperature import FIRST_SEED, choose
 
 PLUGINS = dlm.load_plugins(chosen=())
 
@@ -27,18 +28,26 @@ def say(bundle: Path, **values) -> dlm.Model:
     return dlm.load(bundle)
 
 
-def test_the_one_whose_texts_are_as_likely_as_real_ones_is_kept(whole: Path) -> None:
+def test_what_it_says_was_measured(whole: Path) -> None:
     figures = Records.read(whole).stages["temperature"].figures
-    chosen = ModelInfo.read(whole).sampling.free_temperature
-    apart = {value: abs(figures["nats"][str(value)] - figures["held out"]) for value in TRIED}
-    assert apart[chosen] == min(apart.values())
-    # the figure of one of them, from its texts
+    said = ModelInfo.read(whole).sampling.model_dump()
+    assert said == {k: choose(figures["tried"], figures["held out"]["nats"])[k] for k in said}
+    # one of them again, from its texts
+    (row,) = (row for row in figures["tried"] if row["free_temperature"] == 1.5)
     results = dlm.generate(
         whole, None, 6, FIRST_SEED, sampling={"steps": 2, "temperature": 1.5}, plugins=PLUGINS
     )
     totals = Teacher.load(whole / "teacher").totals([r.tokenised for r in results])
-    mean = sum(nats / count for nats, count in totals) / len(totals)
-    assert figures["nats"]["1.5"] == pytest.approx(mean, rel=1e-4)
+    assert row["nats"] == pytest.approx(sum(a / b for a, b in totals) / len(totals), rel=1e-4)
+    pairs = [pair for r in results for pair in pairwise(r.tokens)]
+    assert row["distinct"] == pytest.approx(len(set(pairs)) / len(pairs))
+
+
+def test_of_those_as_likely_as_real_ones_the_most_different_is_kept() -> None:
+    rows = [(3.0, 0.9), (4.7, 0.6), (5.2, 0.7), (9.0, 1.0)]
+    found = [{"nats": nats, "distinct": distinct} for nats, distinct in rows]
+    assert choose(found, 5.0) == found[2]
+    assert choose(found, 7.5) == found[3], "none is near"
 
 
 def test_texts_without_controls_take_it_and_others_do_not(run: Path) -> None:
