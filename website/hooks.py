@@ -24,7 +24,7 @@ DOCS = ROOT / "docs"
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)")
 ALSO = (
     "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "examples/tour.ipynb", "website/site.css",
-    "dlm_core/models/e2e/README.md",
+    "dlm_core/models/e2e/README.md", "dlm_core/models/everyday/README.md",
 )  # fmt: skip
 ASIS = (".css", ".png")
 LANGUAGES = {".py": "python", ".toml": "toml", ".cff": "yaml"}

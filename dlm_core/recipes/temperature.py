@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 EVIDENCE = (1.0, 0.75, 0.5)
-MOST = 100
+MOST = 50
 """Texts at each, and held-out ones."""
 NEAR = 0.1
 """Texts this much less or more likely than held-out ones, as a share of their nats, will do."""
