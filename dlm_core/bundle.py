@@ -119,6 +119,12 @@ class ModelInfo:
         return TextConfig.kept(self.provenance.get("train"), self.path / "config.json")
 
     @property
+    def bits(self) -> int:
+        """Of its weights, as `write_weights` has them, and of those of its heads."""
+        settings = self.provenance.get("train")
+        return 8 if isinstance(settings, dict) and settings.get("bits") == 8 else 16
+
+    @property
     def embedded(self) -> bool:
         """It ships with the package, which nothing may write into."""
         return self.path.parent == EMBEDDED

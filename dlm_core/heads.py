@@ -183,15 +183,15 @@ def write_head(
     out: Path,
     weights: dict[str, Tensor],
     config: dict[str, Any],
-    bits: int = 16,
+    bits: int | None = None,
 ) -> None:
     """Write head.safetensors and config.json, with the digest of the model it is for.
 
-    `bits` of a weight are as `write_weights` has them.
+    `bits` of a weight are as `write_weights` has them; the model's own if omitted.
     """
     figures = {k: v for k, v in config.get("figures", {}).items() if math.isfinite(v)}
     config = {MODEL: model.digest, **config, "figures": figures}
-    write_weights(out / "head.safetensors", weights, belongs(config), bits)
+    write_weights(out / "head.safetensors", weights, belongs(config), bits or model.info.bits)
     write_json(out / "config.json", config, indent=1)
 
 

@@ -104,7 +104,7 @@ def train_tag_words(
         net = WordsGiven(len(model.vocab), labels + 1, model.info.config.max_len).to(model.device)
         loss = _batch_loss(model, net, rows[:-held], batch_tokens, seed)
         fit([net], loss, steps, lr=lr, warmup=100, beta2=0.99, fast=True, on_step=on_step)
-    write_weights(out / FILE, net.state_dict(), model.digest)
+    write_weights(out / FILE, net.state_dict(), model.digest, model.info.bits)
     return _figures(model, net, rows[-held:])
 
 
