@@ -14,6 +14,7 @@ import torch
 import dlm_core
 from dlm_core.bundle import Model, ModelInfo, embedded_names, locate, save_bundle
 from dlm_core.errors import DLMError, MissingError, UsageError
+from dlm_core.heads import write_head
 from dlm_core.mixing import mix
 
 
@@ -173,4 +174,16 @@ def test_weights_of_eight_bits_are_the_nearest_that_a_row_has(
             assert bool(((found[name] - value).abs() <= 0.51 * step + 0.002 * value.abs()).all())
         else:
             assert torch.equal(found[name], value)
+    assert size[8] < 0.6 * size[16]
+
+
+def test_heads_have_the_bits_of_their_model(
+    make_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    model, size = make_model(), {}
+    for bits in (8, 16):
+        folder = tmp_path / str(bits)
+        save_bundle(folder, model.net, model.vocab, {"train": {"bits": bits}}, bits)
+        write_head(Model.load(folder), folder / "head", {"a": torch.randn(256, 256)}, {})
+        size[bits] = (folder / "head" / "head.safetensors").stat().st_size
     assert size[8] < 0.6 * size[16]
