@@ -34,7 +34,7 @@ class Lines(tqdm):  # type: ignore[misc]
         of = f" of {self.total:,}" if self.total else ""
         left = ""
         done = self.n - self.initial
-        if self.total and done:
+        if self.total and done > 0:  # a stage of several parts begins anew with each
             left = f", about {spell_time(taken * (self.total - self.n) / done)} left"
         self._say(f"{self.desc}: {self.n:,}{of}, {spell_time(taken)}{left}")
         return True

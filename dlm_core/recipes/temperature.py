@@ -25,8 +25,6 @@ TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 EVIDENCE = (1.0, 0.75, 0.5)
 MOST = 50
 """Texts at each, and held-out ones."""
-NEAR = 0.1
-"""Texts this much less or more likely than held-out ones, as a share of their nats, will do."""
 FIRST_SEED = 1_000_000
 """Not those of the texts that the figures are of."""
 
@@ -44,31 +42,21 @@ def texts_tried(job: Job) -> int:
 
 
 def set_temperature(job: Job, resume: bool) -> dict[str, Any]:
-    """Write what gives texts of the most pairs of words among those as likely as held-out ones.
-
-    Where none does, the one whose nats a token are nearest to theirs.
-    """
+    """Write what gives texts whose nats a token are nearest to those of held-out texts."""
     teacher, count = job.teacher(), texts_tried(job)
     assert teacher is not None
     fit = [e.text for e in job.data.valid if job.model.info.holds(e.text)]
-    real = _figures(Random(FIRST_SEED).sample(fit, min(count, len(fit))), teacher)
-    found = []
-    for number, own in enumerate(every := tried(job)):
-        told = (number, len(every))
-        found.append(own.model_dump() | _figures(_texts(job, own, count, told), teacher))
-    best = choose(found, real["nats"])
-    own = BundleSampling.model_validate({key: best[key] for key in BundleSampling.model_fields})
-    write_json(job.out / SAMPLING, own.model_dump(), indent=1)
+    real = _nats(Random(FIRST_SEED).sample(fit, min(count, len(fit))), teacher)
+    every = tried(job)
+    nats = [
+        _nats(_texts(job, own, count, (number, len(every))), teacher)
+        for number, own in enumerate(every)
+    ]
+    best = min(range(len(every)), key=lambda k: abs(nats[k] - real))
+    write_json(job.out / SAMPLING, every[best].model_dump(), indent=1)
     job.forget_model()
-    return {"held out": real, "tried": found}
-
-
-def choose(found: Sequence[dict[str, float]], real: float) -> dict[str, float]:
-    """The best of what was tried, each with its `nats` and `distinct`."""
-    near = [row for row in found if abs(row["nats"] - real) <= NEAR * real]
-    if near:
-        return max(near, key=lambda row: row["distinct"])
-    return min(found, key=lambda row: abs(row["nats"] - real))
+    rows = [own.model_dump() | {"nats": value} for own, value in zip(every, nats, strict=True)]
+    return {"held out": real, "tried": rows}
 
 
 def _texts(job: Job, own: BundleSampling, count: int, told: tuple[int, int]) -> list[str]:
@@ -84,9 +72,8 @@ def _texts(job: Job, own: BundleSampling, count: int, told: tuple[int, int]) -> 
     return [result.tokenised for result in results]
 
 
-def _figures(texts: Sequence[str], teacher: Teacher) -> dict[str, float]:
-    """Mean negative log-likelihood a token, and the share of different pairs of words."""
+def _nats(texts: Sequence[str], teacher: Teacher) -> float:
+    """Mean negative log-likelihood a token."""
     units = Units.of([""] * len(texts))
-    figures = [*measures.fluency(texts, units, teacher), *measures.variety(texts, units)]
-    values = {figure.name: figure.value for figure in figures}
-    return {"nats": values["lm-score"] or 0.0, "distinct": values["distinct-2"] or 0.0}
+    figures = {figure.name: figure for figure in measures.fluency(texts, units, teacher)}
+    return figures["lm-score"].value or 0.0

@@ -69,8 +69,9 @@ def test_killed_in_each_stage_it_makes_the_same_bundle(
     recipe: Path, whole: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    stages = [("lm", 6), ("teacher", 5), ("controls.price", 3), ("writer", 5), ("evaluate", 1)]
-    saved = {"teacher": 4, "controls.price": 4, "evaluate": 3}  # of the stage before
+    stages = [("lm", 6), ("teacher", 5), ("controls.price", 3), ("writer", 5)]
+    stages += [("temperature", 1), ("evaluate", 1)]
+    saved = {"teacher": 4, "controls.price": 4, "temperature": 3}  # of the stage before
     told = ""
     for number, (stage, at) in enumerate([*stages, ("card", 0)]):
         code, told = start(recipe, out, number > 0, stage, at, signal.SIGKILL)
@@ -110,6 +111,7 @@ def test_what_changed_is_done_again_and_said(recipe: Path, run: Path) -> None:
         "teacher: done before",
         "controls.price: done before",
         "writer is done again: 'max_steps' is 6 now, it was 8",
+        "temperature: done before",
         "evaluate is done again: writer changed",
         "card is done again: writer changed",
     ]
@@ -126,14 +128,15 @@ def test_other_texts_and_damaged_files_are_noticed(recipe: Path, run: Path) -> N
     weights.write_bytes(whole[:-1])
     told = again(recipe, run)
     assert told[2].startswith("controls.price is done again: controls/classify/price/head")
-    assert told[4:] == ["evaluate: done before", "card: done before"], "the head is as it was"
+    rest = [f"{stage}: done before" for stage in ("temperature", "evaluate", "card")]
+    assert told[4:] == rest, "the head is as it was"
     assert weights.read_bytes() == whole
     corpus = recipe.with_name("tiny.jsonl")
     corpus.write_text(corpus.read_text().replace("Zizzi", "Fitzbillies"))
     (run / "controls" / "classify" / "old").mkdir()
     told = again(recipe, run)
     assert told[0] == "lm is done again: texts changed"
-    assert [line.partition(" is done again: ")[2] for line in told[1:]] == ["texts changed"] * 4 + [
+    assert [line.partition(" is done again: ")[2] for line in told[1:]] == ["texts changed"] * 5 + [
         "lm changed"
     ]
     assert "Fitzbillies" in dlm.load(run).vocab
