@@ -100,8 +100,8 @@ class ModelInfo:
                 f"{config.vocab_size}: the files do not belong together"
             )
         provenance = {k: v for k, v in data.items() if k not in ("format", "model")}
-        own = _sampling(path / SAMPLING)
-        return cls(path, config, vocab, provenance, os.fspath(name), sampling=own)
+        sampling = BundleSampling.kept(path / SAMPLING)
+        return cls(path, config, vocab, provenance, os.fspath(name), sampling=sampling)
 
     @cached_property
     def sha256(self) -> str:
@@ -121,8 +121,7 @@ class ModelInfo:
     @property
     def bits(self) -> int:
         """Of its weights, as `write_weights` has them, and of those of its heads."""
-        settings = self.provenance.get("train")
-        return 8 if isinstance(settings, dict) and settings.get("bits") == 8 else 16
+        return 8 if (self.provenance.get("train") or {}).get("bits") == 8 else 16
 
     @property
     def embedded(self) -> bool:
@@ -199,8 +198,7 @@ class Model:
         """What `make` gives, made once for as long as the model stays where it is."""
         if key not in self._kept:
             self._kept[key] = make()
-        found: _T = self._kept[key]
-        return found
+        return self._kept[key]  # type: ignore[no-any-return]
 
     @classmethod
     def load(
@@ -226,9 +224,7 @@ class Model:
         info = ModelInfo.read(name).with_heads(heads or {})
         weights_path = info.path / WEIGHTS
         check_sizes(weights_path, read_header(weights_path), info.config)
-        given = info.config.model_dump(
-            mode="json", exclude_unset=True
-        )  # no later version's default
+        given = info.config.model_dump(mode="json", exclude_unset=True)  # no later default
         with loading():
             weights = read_weights(weights_path, _binding(given, info.vocab))
             net = DiffusionLM(info.config, pad=info.vocab.pad, unk=info.vocab.unk)
@@ -285,7 +281,7 @@ class Model:
                 raise UsageError(f"{out} exists", "choose another folder, or save(..., force=True)")
         if not (out.exists() and out.samefile(self.info.path)):
             copy_bundle(self.info, out)
-        save_bundle(out, self.net, self.vocab, self.info.provenance)
+        save_bundle(out, self.net, self.vocab, self.info.provenance, self.info.bits)
         return out
 
     @property
@@ -303,18 +299,6 @@ class Model:
     def device(self) -> torch.device:
         """Where the weights lie."""
         return self.net.rounding_bias.device
-
-
-def _sampling(path: Path) -> BundleSampling:
-    """The defaults where there is no such file."""
-    if not path.is_file():
-        return BundleSampling()
-    try:
-        return BundleSampling.read(load_json(read_file(path, MOST_TEXT)), str(path))
-    except UsageError as error:
-        raise MissingError(error.message, error.hint) from error
-    except ValueError as error:
-        raise MissingError(f"{path}: {error}") from error
 
 
 def save_bundle(
@@ -344,7 +328,6 @@ def save_bundle(
         config.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
         vocab.save(tokenizer)
         write_weights(weights, model.state_dict(), _binding(shape, vocab), bits)
-    (path / SAMPLING).unlink(missing_ok=True)  # of another net
 
 
 def is_bundle(path: Path) -> bool:

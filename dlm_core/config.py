@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dlm_core.errors import MissingError, UsageError, did_you_mean
-from dlm_core.text import read_text
+from dlm_core.text import load_json, read_text
 
 FREE_TEMPERATURE, GUIDED_TEMPERATURE = 1.5, 1.0
 """A control leaves fewer words; drawing unlikely ones among them costs fluency and wins little."""
@@ -340,6 +340,22 @@ class BundleSampling(Settings):
     """Of the words of texts without controls, where nobody asks for another."""
     evidence: float = Field(default=1.0, ge=0, le=1)
     """Weight of what x_t says of its own word, in a model with `evidence`."""
+
+    @classmethod
+    def kept(cls, path: Path) -> BundleSampling:
+        """What the file says; the defaults where there is none.
+
+        Raises:
+            MissingError: it says it wrongly.
+        """
+        if not path.is_file():
+            return cls()
+        try:
+            return cls.read(load_json(read_text(path)), str(path))
+        except UsageError as error:
+            raise MissingError(error.message, error.hint) from error
+        except ValueError as error:
+            raise MissingError(f"{path}: {error}") from error
 
 
 class GuidanceConfig(Settings):

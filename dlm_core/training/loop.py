@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlm_core.bundle import Model, save_bundle
+from dlm_core.bundle import SAMPLING, Model, save_bundle
 from dlm_core.config import TrainConfig
 from dlm_core.diffusion.denoisers.bert import start_from_bert
 from dlm_core.diffusion.model import DiffusionLM
@@ -389,6 +389,7 @@ class Trainer:
     def export(self) -> None:
         """Write the bundle with the averaged weights into `out`."""
         settings = {"train": self.config.model_dump(mode="json")}
+        (self.out / SAMPLING).unlink(missing_ok=True)  # of the net that was there
         with self.ema_weights():
             save_bundle(self.out, self.model, self.vocab, settings, self.config.bits)
 

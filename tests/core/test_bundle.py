@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import dlm_core
-from dlm_core.bundle import Model, ModelInfo, embedded_names, locate, save_bundle
+from dlm_core.bundle import SAMPLING, Model, ModelInfo, embedded_names, locate, save_bundle
 from dlm_core.errors import DLMError, MissingError, UsageError
 from dlm_core.heads import write_head
 from dlm_core.mixing import mix
@@ -187,3 +187,12 @@ def test_heads_have_the_bits_of_their_model(
         write_head(Model.load(folder), folder / "head", {"a": torch.randn(256, 256)}, {})
         size[bits] = (folder / "head" / "head.safetensors").stat().st_size
     assert size[8] < 0.6 * size[16]
+
+
+def test_a_model_that_is_saved_keeps_how_its_texts_are_made(
+    make_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    first = make_model().save(tmp_path / "first")
+    (first / SAMPLING).write_text('{"free_temperature": 0.5}')
+    second = Model.load(first).save(tmp_path / "second")
+    assert ModelInfo.read(second).sampling.free_temperature == 0.5
