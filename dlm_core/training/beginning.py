@@ -30,6 +30,6 @@ def check_beginning(
             )
     if there and not resume and not force:
         raise UsageError(
-            f"{out} holds {there}",
+            f"option '--out': {out} holds {there}",
             "add --resume to continue it or --force to start anew, or choose another --out",
         )

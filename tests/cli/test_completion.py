@@ -34,7 +34,7 @@ def test_bash(tab, tmp_path, monkeypatch):
     (tmp_path / "e2e-mine").mkdir()
     (tmp_path / "corpus.txt").touch()
     monkeypatch.chdir(tmp_path)
-    assert tab("dlm generate -m e") == ["e2e", "e2e-mine/"]
+    assert tab("dlm generate -m e2") == ["e2e", "e2e-mine/"]
     assert tab("dlm train lm --corpus text : co") == ["corpus.txt"]
     (tmp_path / "corpus.toml").touch()
     assert tab("dlm generate -r co") == ["corpus.toml"]
