@@ -16,7 +16,7 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,6 @@ PLACEHOLDERS = re.compile(
 DETERMINERS = frozenset({"det", "poss", "nummod", "predet", "quantmod"})
 INSIDE = frozenset({"compound", "npadvmod", "nmod", "conj"})
 """Nouns that need no article of their own."""
-
-
 NO_BEGINNING = ("VB", "VBG", "VBN", "VBZ", "IN", "CC")
 """Tags of a first word behind which no caption follows."""
 
@@ -65,14 +63,14 @@ def nouns(doc: Any, tags: tuple[str, ...] = ("NN",)) -> list[Any]:
     return [word for word in doc if word.tag_ in tags and word.dep_ not in INSIDE]
 
 
-def without_article(docs: Iterable[Any]) -> set[str]:
-    """Nouns that stand bare in 30% of their uses, and twice: water, front, night."""
+def often(docs: Iterable[Any], counts: Callable[[Any], bool], share: float) -> set[str]:
+    """Nouns that something is true of in such a share of their uses, and twice."""
     uses: Counter[str] = Counter()
-    bare: Counter[str] = Counter()
+    hits: Counter[str] = Counter()
     for word in (word for doc in docs for word in nouns(doc)):
         uses[word.lower_] += 1
-        bare[word.lower_] += is_bare(word)
-    return {word for word, count in bare.items() if count > 1 and count >= 0.3 * uses[word]}
+        hits[word.lower_] += counts(word)
+    return {word for word, count in hits.items() if count > 1 and count >= share * uses[word]}
 
 
 def reads_well(doc: Any, mass: set[str]) -> bool:
@@ -98,14 +96,9 @@ def with_articles(doc: Any, countable: set[str]) -> str:
     return words[0][0].upper() + " ".join(words)[1:]
 
 
-def with_a(docs: Iterable[Any]) -> set[str]:
-    """Nouns that have "a" or "an" in a tenth of their uses, and twice."""
-    uses: Counter[str] = Counter()
-    one: Counter[str] = Counter()
-    for word in (word for doc in docs for word in nouns(doc)):
-        uses[word.lower_] += 1
-        one[word.lower_] += any(child.lower_ in ("a", "an") for child in word.children)
-    return {word for word, count in one.items() if count > 1 and count >= 0.1 * uses[word]}
+def has_a(word: Any) -> bool:
+    """It has an indefinite article."""
+    return any(child.lower_ in ("a", "an") for child in word.children)
 
 
 def choose(texts: list[str]) -> tuple[list[str], list[str]]:
@@ -119,8 +112,9 @@ def choose(texts: list[str]) -> tuple[list[str], list[str]]:
     sentences = (t[0].upper() + t[1:] + " ." * (t[-1] not in ".!?") for t in texts)
     docs = list(tagger.pipe(sentences, batch_size=256))
     written = [text[0].isupper() for text in texts]
-    mass = without_article(d for d, own in zip(docs, written, strict=True) if own)
-    countable = with_a(docs) - mass
+    captions = (d for d, own in zip(docs, written, strict=True) if own)
+    mass = often(captions, is_bare, 0.3)  # water, front, night
+    countable = often(docs, has_a, 0.1) - mass
     well, mended = [], []
     for text, doc, own in zip(texts, docs, written, strict=True):
         if own or reads_well(doc, mass):

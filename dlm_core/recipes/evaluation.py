@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from dlm_core.control.compose import Controls
@@ -63,10 +62,8 @@ class _Bench:
         return out
 
     def held_out(self, count: int) -> list[str]:
-        """Some held-out texts that the model could hold."""
-        info = self.job.model.info
-        fit = [e.text for e in self.job.data.valid if info.holds(e.text)]
-        return Random(self.settings.seed).sample(fit, min(count, len(fit)))
+        """As `Job.held_out`, with the seed of the figures."""
+        return self.job.held_out(count, self.settings.seed)
 
 
 def evaluate(job: Job, resume: bool) -> Part:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 from dlm_core.bundle import Model
@@ -50,6 +51,12 @@ class Job:
     def data(self) -> Texts:
         """The recipe's own texts."""
         return self.texts[""]
+
+    def held_out(self, count: int, seed: int) -> list[str]:
+        """Some held-out texts that the model could hold."""
+        info = self.model.info
+        fit = [e.text for e in self.data.valid if info.holds(e.text)]
+        return Random(seed).sample(fit, min(count, len(fit)))
 
     def texts_of(self, head: Head) -> Texts:
         """What a head learns from."""

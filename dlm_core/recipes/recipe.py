@@ -27,6 +27,7 @@ from dlm_core.recipes.heads import Head, read_heads
 from dlm_core.recipes.places import beside
 
 if TYPE_CHECKING:
+    from dlm_core.bundle import ModelInfo
     from dlm_core.evaluation.teacher_training import TeacherConfig
     from dlm_core.plugins.registry import Plugins
 
@@ -85,7 +86,7 @@ class Recipe:
     source: str
     data: DataTable
     lm: TrainConfig
-    init: str | None
+    init: ModelInfo | None
     """The model that `lm` begins with; words and shape are its own."""
     teacher: TeacherConfig | None
     writer: TrainConfig | None
@@ -120,7 +121,7 @@ def read_recipe(path: Path, load: Callable[[list[Path]], Plugins] | None = None)
     from dlm_core.evaluation.teacher_training import TeacherConfig
     from dlm_core.plugins.loading import load_plugins
     from dlm_core.text import read_text
-    from dlm_core.training.settings import laid_over
+    from dlm_core.training.settings import laid_over, shape_of
     from dlm_core.training.writer import writer_settings
 
     tables = load_toml(path)
@@ -134,8 +135,7 @@ def read_recipe(path: Path, load: Callable[[list[Path]], Plugins] | None = None)
 
     data = _beside(table("data", DataTable.read), path.parent)
     lm = {**tables.get("lm", {}), **({"text": tables["text"]} if "text" in tables else {})}
-    if isinstance(init := lm.pop("init", None), str):
-        init = str(found) if (found := path.parent / Path(init).expanduser()).exists() else init
+    init = _init(lm.pop("init", None), path)
     if "text" in tables.get("lm", {}):
         raise UsageError(f"{path}, table 'lm', key 'text': it stands beside [lm]", "[text]")
     for key in ("min_count", "max_words", "pieces", "text"):
@@ -145,7 +145,7 @@ def read_recipe(path: Path, load: Callable[[list[Path]], Plugins] | None = None)
                 "set it in [text]" if key == "text" else "set it in [lm]",
             )
     if init is not None:
-        lm = laid_over(lm, _shape(init, path))
+        lm = laid_over(lm, shape_of(init))
     plugins = (load or load_plugins)([Path(name) for name in data.plugin])
     return Recipe(
         path=path,
@@ -163,14 +163,16 @@ def read_recipe(path: Path, load: Callable[[list[Path]], Plugins] | None = None)
     )
 
 
-def _shape(init: Any, path: Path) -> dict[str, Any]:
-    """Settings of the model that is begun with."""
+def _init(name: Any, path: Path) -> ModelInfo | None:
+    """The model to begin with: a folder beside the recipe, or as elsewhere."""
     from dlm_core.bundle import ModelInfo
-    from dlm_core.training.settings import shape_of
 
-    if not isinstance(init, str):
+    if name is None:
+        return None
+    if not isinstance(name, str):
         raise UsageError(f"{path}, table 'lm', key 'init': must be a model", 'init = "e2e"')
-    return shape_of(ModelInfo.read(init))
+    folder = path.parent / Path(name).expanduser()
+    return ModelInfo.read(folder if folder.exists() else name)
 
 
 def _check_tables(tables: dict[str, Any], path: Path) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlm_core.bundle import SAMPLING, Model, ModelInfo
+from dlm_core.bundle import SAMPLING, Model
 from dlm_core.control.shown import WRITER
 from dlm_core.corpora.fields import look_at_fields
 from dlm_core.errors import MissingError, PluginError, UsageError
@@ -124,7 +124,7 @@ def stages_of(job: Job) -> list[Stage]:
 def _lm_settings(recipe: Recipe) -> dict[str, Any]:
     settings = recipe.lm.model_dump(mode="json")
     if recipe.init is not None:
-        settings["init"] = ModelInfo.read(recipe.init).sha256
+        settings["init"] = recipe.init.sha256
     return settings
 
 
@@ -143,11 +143,10 @@ def check_texts(job: Job, resume: bool) -> Figures:
     Raises:
         UsageError: too little.
     """
-    lm = job.recipe.lm
+    lm, init = job.recipe.lm, job.recipe.init
     found: Figures = {"held out": len(job.data.valid)}
     for name, texts in job.texts.items():
-        own = None if job.recipe.init is None else ModelInfo.read(job.recipe.init).vocab
-        vocab = job.vocab if name else own
+        vocab = job.vocab if name else None if init is None else init.vocab
         train = [example.text for example in texts.train]
         fields = look_at_fields(texts.train)
         report, words = look_at(train, lm, vocab, texts.names[0], texts.told, fields)
@@ -175,7 +174,7 @@ def train_lm(job: Job, resume: bool) -> Figures:
             if old.is_dir():
                 shutil.rmtree(old)
         if job.recipe.init is not None:
-            trainer.start_from(Model.load(job.recipe.init))
+            trainer.start_from(Model.load(job.recipe.init.path))
         elif (checkpoint := job.recipe.lm.bert_checkpoint) is not None:
             trainer.start_from_bert(checkpoint)
     return _run(job, trainer, resume)

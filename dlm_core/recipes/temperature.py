@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from dlm_core.bundle import SAMPLING
@@ -45,8 +44,7 @@ def set_temperature(job: Job, resume: bool) -> dict[str, Any]:
     """Write what gives texts whose nats a token are nearest to those of held-out texts."""
     teacher, count = job.teacher(), texts_tried(job)
     assert teacher is not None
-    fit = [e.text for e in job.data.valid if job.model.info.holds(e.text)]
-    real = _nats(Random(FIRST_SEED).sample(fit, min(count, len(fit))), teacher)
+    real = _nats(job.held_out(count, FIRST_SEED), teacher)
     every = tried(job)
     nats = [
         _nats(_texts(job, own, count, (number, len(every))), teacher)
