@@ -29,7 +29,8 @@ def tokenise(text: str, known: Container[str] = ()) -> list[str]:
 
     Args:
         text: as one writes it, or tokens with blanks between them.
-        known: a vocabulary, whose words are not cut.
+        known: a vocabulary, whose words are not cut; but a full stop is cut from one that is a
+            word without it, for corpora have `5.` beside `5 .`.
     """
     if known == ():
         return [token for word in text.split() for token in _cut_alone(word)]
@@ -46,7 +47,7 @@ def _cut(word: str, known: Container[str] = ()) -> list[str]:
     """The tokens of what stands between two blanks."""
     before: list[str] = []
     after: list[str] = []
-    while len(word) > 1 and word not in known and not _OWN.fullmatch(word):
+    while len(word) > 1 and not _is_whole(word, known) and not _OWN.fullmatch(word):
         if found := _OPEN.match(word):
             before.append(found[0])
             word = word[found.end() :]
@@ -58,6 +59,13 @@ def _cut(word: str, known: Container[str] = ()) -> list[str]:
         else:
             break
     return [*before, *_cut_inside(word, known), *reversed(after)]
+
+
+def _is_whole(word: str, known: Container[str]) -> bool:
+    """Is it a word of the vocabulary, and no sentence's full stop in it?"""
+    return word in known and (
+        word[-1] != "." or word[:-1] not in known or _SHORT.fullmatch(word) is not None
+    )
 
 
 def _cut_inside(word: str, known: Container[str]) -> list[str]:
