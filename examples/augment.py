@@ -5,7 +5,8 @@
     dlm train lm --corpus jsonl:more.jsonl --out mine
 
 LM is a folder of `dlm train teacher`, or any causal language model of transformers: a folder, or a
-hub name. The second kind is shown some texts of the corpus, one a line, and writes the next line.
+hub name. The second kind is shown some texts of the corpus, one a line, and writes the next lines;
+one that has learnt the corpus (examples/finetune.py) needs the first words of one: --shown 0.
 Samples with a word that the corpus has too rarely, too long ones, copies of the corpus and of each
 other are left out; what the data check says of all texts together is told on stderr.
 """
@@ -26,12 +27,12 @@ from dlm_core.corpora import read_corpus
 from dlm_core.data_check import check_data
 from dlm_core.errors import DLMError, MissingError, UsageError
 from dlm_core.files import write_text
-from dlm_core.natural import tokenise
+from dlm_core.natural import detokenise, tokenise
 from dlm_core.vocab import Vocab
 
-SHOWN = 8
-"""Texts of the corpus that a model of the second kind reads before it writes."""
 BATCH = 32
+MOST_GIVEN = 3
+"""Words that a model which knows the corpus begins with."""
 MOST_TRIES = 10
 """Samples for each text that is wanted, at most."""
 
@@ -63,7 +64,7 @@ class Filter:
         return not why
 
 
-def from_teacher(folder: Path, top_p: float, most: int) -> Iterator[list[str]]:
+def from_teacher(options: argparse.Namespace, folder: Path) -> Iterator[list[str]]:
     """Texts of a language model over dlm's words, without end."""
     from dlm_core.evaluation.teacher import Teacher
 
@@ -71,42 +72,57 @@ def from_teacher(folder: Path, top_p: float, most: int) -> Iterator[list[str]]:
     vocab, model = teacher.vocab, teacher.model
     import torch
 
-    start = torch.full((BATCH, 1), vocab.start)
+    start = torch.full((options.batch, 1), vocab.start)
     while True:
         rows = model.generate(
-            start, attention_mask=torch.ones_like(start), do_sample=True, top_p=top_p, top_k=0,
-            max_new_tokens=min(most + 1, teacher.max_words), eos_token_id=vocab.end,
-            pad_token_id=vocab.pad, suppress_tokens=[vocab.start, vocab.unk, vocab.pad],
+            start, attention_mask=torch.ones_like(start), do_sample=True, top_p=options.top_p,
+            top_k=0, temperature=options.temperature,
+            max_new_tokens=min(options.max_words + 1, teacher.max_words),
+            eos_token_id=vocab.end, pad_token_id=vocab.pad,
+            suppress_tokens=[vocab.start, vocab.unk, vocab.pad],
         )  # fmt: skip
         for row in rows[:, 1:].tolist():
             if vocab.end in row:
                 yield vocab.tokens(row[: row.index(vocab.end)])
 
 
-def from_any(name: str, texts: Sequence[str], seed: int, top_p: float) -> Iterator[list[str]]:
+def from_any(options: argparse.Namespace, texts: Sequence[str]) -> Iterator[list[str]]:
     """Lines that a causal language model adds to some texts of the corpus, without end."""
+    name = options.lm
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(name).eval()
+        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto").eval()
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise MissingError(
             f"no language model '{name}': {reason}", "a folder or a hub name"
         ) from error
-    draws, longest = Random(seed), max(len(tokenizer(text).input_ids) for text in texts[:1000])
+    draws, start = Random(options.seed), tokenizer.bos_token or tokenizer.eos_token
+    tokenizer.padding_side, tokenizer.pad_token = "left", tokenizer.pad_token or start
+    longest = max(len(tokenizer(text).input_ids) for text in texts[:1000])
     while True:
-        prompt = "\n".join(draws.sample(texts, min(SHOWN, len(texts)))) + "\n"
-        given = tokenizer(prompt, return_tensors="pt")
+        if options.shown:
+            shown = draws.sample(texts, min(options.shown, len(texts)))
+            begun = ["".join(f"{text}\n" for text in shown)] * options.batch
+        else:
+            begun = [start + first_words(draws.choice(texts), draws) for _ in range(options.batch)]
+        given = tokenizer(begun, return_tensors="pt", padding=True, add_special_tokens=False)
         rows = model.generate(
-            **given, do_sample=True, top_p=top_p, top_k=0, max_new_tokens=2 * longest,
-            num_return_sequences=BATCH, pad_token_id=tokenizer.eos_token_id or 0,
+            **given, do_sample=True, temperature=options.temperature, top_p=options.top_p, top_k=0,
+            max_new_tokens=2 * longest, pad_token_id=tokenizer.pad_token_id,
         )  # fmt: skip
-        for row in rows[:, given.input_ids.shape[1] :]:
-            written, newline, _ = tokenizer.decode(row, skip_special_tokens=True).partition("\n")
-            if newline:  # else it was cut off
-                yield tokenise(written)
+        first = 0 if not options.shown else given.input_ids.shape[1]
+        for row in rows[:, first:]:
+            written = tokenizer.decode(row, skip_special_tokens=True)
+            for line in written.split("\n")[:-1]:  # the last was cut off
+                yield tokenise(line)
+
+
+def first_words(text: str, draws: Random) -> str:
+    """Up to so many, as one writes them."""
+    return detokenise(text.split()[: draws.randint(0, MOST_GIVEN)])
 
 
 def samples(options: argparse.Namespace, texts: Sequence[str]) -> Iterator[list[str]]:
@@ -118,8 +134,8 @@ def samples(options: argparse.Namespace, texts: Sequence[str]) -> Iterator[list[
     try:
         Vocab.load(folder / "tokenizer.json")
     except MissingError:  # no model over dlm's words
-        return from_any(options.lm, texts, options.seed, options.top_p)
-    return from_teacher(folder, options.top_p, options.max_words)
+        return from_any(options, texts)
+    return from_teacher(options, folder)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -156,6 +172,9 @@ def main() -> int:
     parser.add_argument("--min-count", type=int, default=10, help="words occur more often")
     parser.add_argument("--max-words", type=int, default=64, help="of a text")
     parser.add_argument("--top-p", type=float, default=0.95, help="nucleus that is sampled from")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of what is drawn")
+    parser.add_argument("--shown", type=int, default=8, help="texts a model of transformers reads")
+    parser.add_argument("--batch", type=int, default=BATCH, help="samples at a time")
     parser.add_argument("--seed", type=int, default=0)
     try:
         run(parser.parse_args())

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,7 @@ from dlm_core.evaluation.teacher_training import TeacherConfig, train_teacher
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "examples" / "augment.py"
+FINETUNE = ROOT / "examples" / "finetune.py"
 
 
 @pytest.fixture(scope="module")
@@ -65,34 +67,67 @@ def test_a_teacher_adds_texts_of_its_words(tmp_path: Path) -> None:
     assert again.returncode == 2 and "exists" in again.stderr
 
 
-def test_any_model_of_transformers_writes_the_next_line(
-    augment: ModuleType, tmp_path: Path
-) -> None:
-    """One of characters, whose weights are random: its lines end, and are cut into tokens."""
+def save_characters(folder: Path) -> None:
+    """A language model of characters, whose weights are random."""
     characters = ["<end>", "\n", *"abc. "]
     tokenizer = Tokenizer(models.WordLevel({x: k for k, x in enumerate(characters)}, "<end>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     tokenizer.decoder = decoders.Fuse()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>").save_pretrained(tmp_path)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>").save_pretrained(folder)
     torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=len(characters), n_positions=256, n_embd=16, n_layer=1, n_head=1,
         bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
-    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("shown", [0, 8])
+def test_any_model_of_transformers_writes_the_next_line(
+    augment: ModuleType, tmp_path: Path, shown: int
+) -> None:
+    """Its lines end, and are cut into tokens."""
+    save_characters(tmp_path)
     torch.manual_seed(1)
-    source = augment.from_any(str(tmp_path), ["a b.", "c a."], 0, 1.0)
+    options = Namespace(lm=str(tmp_path), seed=0, top_p=1.0, shown=shown, batch=32, temperature=1.0)
+    source = augment.from_any(options, ["a b.", "c a."])
     drawn = [next(source) for _ in range(20)]
     assert all(set("".join(words)) <= set("abc.") for words in drawn)
     assert any(words and words[-1] == "." for words in drawn)  # cut as dlm's tokens are
+
+
+def test_a_model_that_has_learnt_the_corpus_writes_its_like(
+    augment: ModuleType, tmp_path: Path
+) -> None:
+    """Of three texts it learns to write hardly anything else."""
+    pytest.importorskip("accelerate")
+    texts = ["a b.", "b a.", "c c."]
+    corpus, lm = tmp_path / "small.txt", tmp_path / "lm"
+    corpus.write_text("\n".join(" ".join(augment.tokenise(text)) for text in texts * 20) + "\n")
+    save_characters(tmp_path / "first")
+    argv = [f"text:{corpus}", "--lm", tmp_path / "first", "--out", lm, "--cpu"]
+    command = [sys.executable, FINETUNE, *map(str, argv), "--steps", "80", "--lr", "0.02"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout.splitlines()[-1]) == {"texts": 60, "steps": 80}
+    torch.manual_seed(1)
+    options = Namespace(lm=str(lm), seed=0, top_p=1.0, shown=0, batch=32, temperature=1.0)
+    source = augment.from_any(options, texts)
+    drawn = [" ".join(next(source)) for _ in range(100)]
+    known = {" ".join(augment.tokenise(text)) for text in texts}
+    assert sum(text in known for text in drawn) > 40
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 2 and "exists" in again.stderr
 
 
 def test_a_model_that_is_not_there_is_named(augment: ModuleType, tmp_path: Path) -> None:
     corpus = tmp_path / "small.txt"
     corpus.write_text("the pub is old .\n" * 20)
     argv = [f"text:{corpus}", "--lm", tmp_path / "none", "--out", tmp_path / "more.jsonl"]
-    run = subprocess.run([sys.executable, SCRIPT, *argv], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 3 and "no language model" in run.stderr
+    for script in (SCRIPT, FINETUNE):
+        command = [sys.executable, script, *argv]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert run.returncode == 3 and "no language model" in run.stderr
 
 
 def test_joined_corpora_keep_texts_and_fields(tmp_path: Path) -> None:
