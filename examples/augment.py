@@ -147,12 +147,12 @@ def run(options: argparse.Namespace) -> None:
     texts = [example.text for example in examples]
     filtered = Filter(texts, options.min_count, options.max_words)
     source = samples(options, texts)
-    with tqdm(total=options.n, desc="sampling", unit="text", disable=None) as bar:
-        with suppress(KeyboardInterrupt):  # what there is by then is written
-            for _ in range(MOST_TRIES * options.n):
-                bar.update(filtered.offer(next(source)))
-                if len(filtered.kept) == options.n:
-                    break
+    bar = tqdm(total=options.n, desc="sampling", unit="text", disable=None)
+    with bar, suppress(KeyboardInterrupt):  # what there is by then is written
+        for _ in range(MOST_TRIES * options.n):
+            bar.update(filtered.offer(next(source)))
+            if len(filtered.kept) == options.n:
+                break
     rows = [{**e.fields, "text": e.text} for e in examples] + [{"text": x} for x in filtered.kept]
     write_text(options.out, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
     every = [*texts, *filtered.kept]
