@@ -72,12 +72,15 @@ const dlmView = (() => {
   const percent = (share) => `${Math.round(100 * share)}%`;
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / (values.length || 1);
 
-  /** What controls say of each token of a finished text, by its place. */
-  function placesOf(result) {
+  /** What controls say of each token, by its place; of a draft, where it has the finished text's words. */
+  function placesOf(result, words = result.words) {
     const found = {};
+    const there = (k) => words.length === result.words.length && words[k] === result.words[k];
     for (const control of result.controls)
-      for (const [start, end, what] of control.places || [])
-        for (let k = start; k < end; k++) found[k] = found[k] ? `${found[k]}, ${what}` : what;
+      for (const [start, end, what] of control.places || []) {
+        const own = Array.from({ length: end - start }, (_, k) => start + k);
+        if (own.every(there)) for (const k of own) found[k] = found[k] ? `${found[k]}, ${what}` : what;
+      }
     return found;
   }
 
@@ -107,7 +110,7 @@ const dlmView = (() => {
     const again = make("div", { class: "again" });
     const element = make("article", { class: "card", "aria-labelledby": title.id },
       make("header", {}, title, badges), line, told, verdicts, again);
-    const card = { element, steps: [], result: null, places: {} };
+    const card = { element, steps: [], result: null };
 
     /** The step that is shown at frame k, or null for the finished text. */
     const at = (k) => (card.result && k >= card.steps.length ? null : card.steps[Math.min(k, card.steps.length - 1)]);
@@ -116,7 +119,7 @@ const dlmView = (() => {
       const step = at(k);
       element.classList.toggle("waits", !step && !card.result);
       if (step) {
-        const marked = card.result && card.result.words.length === step.words.length ? card.places : {};
+        const marked = card.result ? placesOf(card.result, step.words) : {};
         showWords(line, step.words, (n) => ({ sure: step.probs[n], moved: step.moved[n], place: marked[n] }));
         const moved = Object.entries(step.moved).map(([n, own]) => `${step.words[n].trim()} (not ${own || "the end"})`);
         const round = card.steps.slice(1, k + 1).filter((one, n) => one.t > card.steps[n].t).length;
@@ -126,14 +129,15 @@ const dlmView = (() => {
           moved.length ? `moved by controls: ${moved.join(", ")}` : "",
         ].filter(Boolean).join(" · ");
       } else if (card.result) {
-        showWords(line, card.result.words, (n) => ({ sure: 1, place: card.places[n] }));
+        const marked = placesOf(card.result);
+        showWords(line, card.result.words, (n) => ({ sure: 1, place: marked[n] }));
         told.textContent = `finished · ${card.result.tokens.length} words`;
       } else told.textContent = "waiting for the first step …";
     };
     card.text = (k) => (at(k) ? at(k).words.join("") : card.result ? card.result.text : "");
 
     card.finish = (result) => {
-      Object.assign(card, { result, steps: result.steps, places: placesOf(result) });
+      Object.assign(card, { result, steps: result.steps });
       const best = result.rank === 1;
       element.classList.toggle("best", best);
       badges.replaceChildren(make("span", { class: "badge", text: `seed ${result.seed}` }));
