@@ -5,7 +5,8 @@
 Most of these texts are alternative texts of stock photos, in small letters, with names replaced by
 what they name: "actor attends the premiere". Those that people wrote as captions begin with a
 capital; they are kept. Of the others those are kept whose singular nouns have an article wherever
-annotators give them one, and which speak of no stock photo.
+annotators give them one, and which speak of no stock photo. --plain writes those that tell of a
+scene as one would, a sentence with its marks each, for examples/finetune.py.
 """
 
 from __future__ import annotations
@@ -41,6 +42,17 @@ PLACEHOLDERS = re.compile(
     re.IGNORECASE,
 )
 """What stands for names in texts where names were replaced."""
+PLAIN = re.compile(
+    r"(a|an|the|two|three|some|several|many|there|people|one|four|he|she|we|i)\b|.*[^ ]\.$",
+    re.IGNORECASE,
+)
+"""A beginning or an end that those have who wrote a caption."""
+NAMELESS = re.compile(
+    r"\b(film|military|geographical|place of worship|commander|season|team|tv|award|hip hop|region|"
+    r"country|city|state)\b",
+    re.IGNORECASE,
+)
+"""More of what stands for names."""
 DETERMINERS = frozenset({"det", "poss", "nummod", "predet", "quantmod"})
 INSIDE = frozenset({"compound", "npadvmod", "nmod", "conj"})
 """Nouns that need no article of their own."""
@@ -124,6 +136,12 @@ def choose(texts: list[str]) -> tuple[list[str], list[str]]:
     return well, mended
 
 
+def plain(texts: Iterable[str]) -> list[str]:
+    """The scenes among them, each with a capital and a full stop."""
+    scenes = (text for text in texts if PLAIN.match(text) and not NAMELESS.search(text))
+    return [f"{text[0].upper()}{text[1:].rstrip(' .')}." for text in scenes]
+
+
 def main() -> int:
     """Run; the exit code is dlm's."""
     parser = argparse.ArgumentParser(
@@ -132,6 +150,7 @@ def main() -> int:
     parser.add_argument("corpus", metavar="READER:PATH")
     parser.add_argument("--out", type=Path, required=True, help="training texts")
     parser.add_argument("--valid", type=Path, required=True, help=f"{HELD_OUT} texts held out")
+    parser.add_argument("--plain", type=Path, help="scenes, for examples/finetune.py")
     options = parser.parse_args()
     try:
         well, mended = choose([e.text.strip() for e in read_corpus(options.corpus)])
@@ -141,7 +160,10 @@ def main() -> int:
     random.Random(0).shuffle(well)
     train = well[HELD_OUT:] + mended
     random.Random(0).shuffle(train)
-    for path, texts in ((options.valid, well[:HELD_OUT]), (options.out, train)):
+    files = [(options.valid, well[:HELD_OUT]), (options.out, train)]
+    if options.plain is not None:
+        files.append((options.plain, plain(train)))
+    for path, texts in files:
         write_text(path, "".join(json.dumps({"text": text}) + "\n" for text in texts))
         print(f"{path}: {len(texts):,} texts", file=sys.stderr)
     return 0

@@ -33,7 +33,9 @@ NOT_RUN = {
     r"dlm (controls show semantic --model mine|generate --model mine -c .semantic:colour)": (
         "of fields learnt above; tests/controls/test_learned.py learns some"
     ),
-    r"python examples/augment\.py": "samples for long; tests/benchmarks/test_augment.py has few",
+    r"python examples/(augment|finetune)\.py|pip install accelerate gguf": (
+        "samples and learns for long; tests/benchmarks/test_augment.py has few"
+    ),
     r"dlm serve|docker ": "serves until it is stopped; tests/serve and tests/cli/test_cli_serve.py",
     r"accelerate launch|torchrun": "several processes; tests/cli/test_share.py starts two",
     r"hf auth|dlm (models (push|pull)|generate -m me/)|dlm models card mine": (
