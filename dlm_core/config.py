@@ -322,7 +322,7 @@ class SamplingConfig(Settings):
     """Of the word distribution whose mean is fed back to the denoiser; below 1 it is sharper."""
     drafts: int | None = Field(default=None, ge=1, le=100)
     """How many drafts of a text are made, of which the likeliest stands; None is 4 where the
-    bundle's writer writes, else 1."""
+    bundle's writer writes, else the model's own (`BundleSampling`)."""
     corrections: int = Field(default=3, ge=0, le=100)
     """How often a text that its controls find faults in is noised again and finished anew."""
     evidence: float | None = Field(default=None, ge=0, le=1)
@@ -340,6 +340,8 @@ class BundleSampling(Settings):
     """Of the words of texts without controls, where nobody asks for another."""
     evidence: float = Field(default=1.0, ge=0, le=1)
     """Weight of what x_t says of its own word, in a model with `evidence`."""
+    drafts: int = Field(default=1, ge=1, le=100)
+    """Of a text that no writer writes."""
 
     @classmethod
     def kept(cls, path: Path) -> BundleSampling:

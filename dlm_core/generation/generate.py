@@ -210,7 +210,8 @@ class _Run:
         """The text as it is to be made so many times."""
         prepared, count = self.prepared[sample.owner], self.sampling.drafts
         if count is None:
-            count = WRITTEN if prepared.writer is not None else 1
+            own = self.model.info.sampling.drafts
+            count = own if prepared.writer is None else WRITTEN
         seeds = [other_seed(sample.seed, number) for number in range(count)]
         return [
             sample,

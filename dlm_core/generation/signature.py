@@ -47,11 +47,15 @@ def signature(
 
 def _of_bundle(own: BundleSampling, sampling: SamplingConfig, guided: bool) -> list[str]:
     """What the bundle says of sampling and nobody overrides."""
-    said = {"evidence": own.evidence} if sampling.evidence is None else {}
-    if not guided and sampling.temperature is None:
-        said["temperature"] = own.free_temperature
-    usual = {"evidence": 1.0, "temperature": BundleSampling().free_temperature}
-    return [f"{key}:{value}" for key, value in said.items() if value != usual[key]]
+    keys = {"evidence": "evidence", "drafts": "drafts"}
+    if not guided:
+        keys["temperature"] = "free_temperature"
+    usual = BundleSampling()
+    return [
+        f"{key}:{getattr(own, name)}"
+        for key, name in keys.items()
+        if getattr(sampling, key) is None and getattr(own, name) != getattr(usual, name)
+    ]
 
 
 def helpers(

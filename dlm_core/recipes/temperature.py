@@ -11,7 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from dlm_core.bundle import SAMPLING
-from dlm_core.config import BundleSampling
+from dlm_core.config import BundleSampling, SamplingConfig
 from dlm_core.evaluation import measures
 from dlm_core.evaluation.figures import Units
 from dlm_core.files import write_json
@@ -31,8 +31,11 @@ FIRST_SEED = 1_000_000
 def tried(job: Job) -> list[BundleSampling]:
     """What is tried."""
     weights = EVIDENCE if job.recipe.lm.model.evidence else EVIDENCE[:1]
-    both = product(TEMPERATURES, weights)
-    return [BundleSampling(free_temperature=value, evidence=weight) for value, weight in both]
+    usual = BundleSampling(drafts=_sampling(job).drafts or BundleSampling().drafts)
+    return [
+        usual.model_copy(update={"free_temperature": value, "evidence": weight})
+        for value, weight in product(TEMPERATURES, weights)
+    ]
 
 
 def texts_tried(job: Job) -> int:
@@ -60,14 +63,20 @@ def set_temperature(job: Job, resume: bool) -> dict[str, Any]:
 def _texts(job: Job, own: BundleSampling, count: int, told: tuple[int, int]) -> list[str]:
     from dlm_core.generation.generate import generate
 
-    sampling = job.recipe.evaluate.sampling.model_dump() if job.recipe.evaluate else {}
-    sampling |= {"temperature": own.free_temperature, "evidence": own.evidence}
+    sampling = _sampling(job).model_dump() | {
+        "temperature": own.free_temperature, "evidence": own.evidence, "drafts": own.drafts,
+    }  # fmt: skip
     results = generate(
         job.model, None, count, FIRST_SEED, sampling=sampling, verify=False,
         plugins=job.recipe.plugins,
         progress=lambda k, n: job.told.step(told[0] * n + k, told[1] * n, ""),
     )  # fmt: skip
     return [result.tokenised for result in results]
+
+
+def _sampling(job: Job) -> SamplingConfig:
+    """How the texts of figures are made."""
+    return job.recipe.evaluate.sampling if job.recipe.evaluate else SamplingConfig()
 
 
 def _nats(texts: Sequence[str], teacher: Teacher) -> float:

@@ -47,12 +47,22 @@ def test_texts_without_controls_take_it_and_others_do_not(run: Path) -> None:
     assert texts(even, "length:5") == texts(say(run, free_temperature=1.5), "length:5")
 
 
+def test_its_number_of_drafts_is_that_of_texts_no_writer_writes(run: Path) -> None:
+    """The likelier of several drafts: other texts than the first ones, with and without controls."""
+    usual, several = say(run), say(run, drafts=3)
+    for controls in (None, "length:5"):
+        assert texts(several, controls) == texts(usual, controls, drafts=3)
+        assert texts(several, controls, drafts=1) == texts(usual, controls)
+    assert texts(several) != texts(usual)
+
+
 def test_signatures_tell_it(run: Path) -> None:
     def signed(model: dlm.Model) -> str:
         return dlm.generate(model, sampling={"steps": 1}, plugins=PLUGINS)[0].signature
 
-    assert "temperature:0.5" in signed(say(run, free_temperature=0.5))
-    assert "temperature" not in signed(say(run))
+    said = signed(say(run, free_temperature=0.5, drafts=2))
+    assert "temperature:0.5" in said and "drafts:2" in said
+    assert "temperature" not in signed(say(run)) and "drafts" not in signed(say(run))
 
 
 def test_it_travels_with_the_bundle(run: Path, tmp_path: Path) -> None:
