@@ -20,6 +20,7 @@ from dlm_core.evaluation.judging import Text, judge
 from dlm_core.evaluation.report import By, measure
 from dlm_core.files import write_json
 from dlm_core.recipes.targets import Target, draw_targets
+from dlm_core.recipes.temperature import SAID
 from dlm_core.text import load_json
 
 if TYPE_CHECKING:
@@ -51,9 +52,11 @@ class _Bench:
 
         requests = [Request(t.controls if t else Controls(), each) for t in asked]
         out: list[list[Result]] = [[] for _ in requests]
-        told = self.job.told
+        told, sampling = self.job.told, self.settings.sampling
+        if self.teacher is not None:  # the bundle says them now, and for texts of which kind
+            sampling = sampling.model_copy(update=dict.fromkeys(SAID))
         batches = generate_batches(
-            self.job.model, requests, sampling=self.settings.sampling, verify=False,
+            self.job.model, requests, sampling=sampling, verify=False,
             plugins=self.job.recipe.plugins, progress=lambda k, n: told.step(k, n, ""),
         )  # fmt: skip
         for batch in batches:

@@ -66,7 +66,7 @@ class EvaluateTable(Settings):
     seed: int = 0
     """Of targets and held-out texts; those that are written count from seed 0."""
     sampling: SamplingConfig = SamplingConfig()
-    """Of these texts. Its number of drafts is the bundle's own from then on."""
+    """Of these texts; its temperature, evidence and drafts are the bundle's own from then on."""
 
 
 class CardTable(Settings):

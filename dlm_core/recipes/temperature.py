@@ -1,7 +1,8 @@
 """How texts without controls are drawn: so that they are as likely as held-out ones.
 
 At a low temperature a net's own words are more even than people's, and wilder at a high one, by how
-well it was trained. So the bundle says its own, in `sampling.json`, measured by the teacher.
+well it was trained. So the bundle says its own, in `sampling.json`, measured by the teacher; what
+the recipe's `[evaluate.sampling]` says of temperature, evidence and drafts stands as it is said.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 EVIDENCE = (1.0, 0.75, 0.5)
+SAID = ("temperature", "evidence", "drafts")
+"""Settings of `SamplingConfig` that the file decides where they are left open."""
 MOST = 50
 """Texts at each, and held-out ones."""
 FIRST_SEED = 1_000_000
@@ -29,12 +32,16 @@ FIRST_SEED = 1_000_000
 
 
 def tried(job: Job) -> list[BundleSampling]:
-    """What is tried."""
+    """What is tried: all that the recipe leaves open."""
+    given = _sampling(job)
     weights = EVIDENCE if job.recipe.lm.model.evidence else EVIDENCE[:1]
-    usual = BundleSampling(drafts=_sampling(job).drafts or BundleSampling().drafts)
+    if given.evidence is not None:
+        weights = (given.evidence,)
+    temperatures = TEMPERATURES if not given.temperature else (given.temperature,)
+    usual = BundleSampling(drafts=given.drafts or BundleSampling().drafts)
     return [
         usual.model_copy(update={"free_temperature": value, "evidence": weight})
-        for value, weight in product(TEMPERATURES, weights)
+        for value, weight in product(temperatures, weights)
     ]
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import dlm_core as dlm
 from dlm_core.bundle import SAMPLING, ModelInfo, copy_bundle
+from dlm_core.config import SamplingConfig
 from dlm_core.errors import MissingError
 from dlm_core.evaluation.teacher import Teacher
 from dlm_core.recipes.records import Records
-from dlm_core.recipes.temperature import FIRST_SEED
+from dlm_core.recipes.temperature import EVIDENCE, FIRST_SEED, TEMPERATURES, tried
 
 PLUGINS = dlm.load_plugins(chosen=())
 
@@ -41,6 +43,20 @@ def test_the_one_whose_texts_are_as_likely_as_real_ones_is_kept(whole: Path) -> 
     assert row["nats"] == pytest.approx(sum(a / b for a, b in totals) / len(totals), rel=1e-4)
 
 
+def test_what_a_recipe_says_is_not_measured() -> None:
+    """Of the others the best is looked for."""
+    recipe = SimpleNamespace(
+        lm=SimpleNamespace(model=SimpleNamespace(evidence=True)),
+        evaluate=SimpleNamespace(sampling=SamplingConfig(temperature=0.7, drafts=6)),
+    )
+    job = SimpleNamespace(recipe=recipe)
+    assert {(own.free_temperature, own.drafts) for own in tried(job)} == {(0.7, 6)}
+    assert sorted(own.evidence for own in tried(job)) == sorted(EVIDENCE)
+    recipe.evaluate.sampling = SamplingConfig(evidence=0.6)
+    assert {(own.evidence, own.drafts) for own in tried(job)} == {(0.6, 1)}
+    assert sorted(own.free_temperature for own in tried(job)) == sorted(TEMPERATURES)
+
+
 def test_texts_without_controls_take_it_and_others_do_not(run: Path) -> None:
     even, wild = say(run, free_temperature=0.25), texts(say(run, free_temperature=1.5))
     assert texts(even) == texts(even, temperature=0.25) != wild
@@ -48,7 +64,7 @@ def test_texts_without_controls_take_it_and_others_do_not(run: Path) -> None:
 
 
 def test_its_number_of_drafts_is_that_of_texts_no_writer_writes(run: Path) -> None:
-    """The likelier of several drafts: other texts than the first ones, with and without controls."""
+    """The likelier of several: other texts than the first ones, with and without controls."""
     usual, several = say(run), say(run, drafts=3)
     for controls in (None, "length:5"):
         assert texts(several, controls) == texts(usual, controls, drafts=3)
