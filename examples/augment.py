@@ -22,11 +22,13 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
+from causal import read_causal
+from causal import run as run_script
 from tqdm import tqdm
 
 from dlm_core.corpora import read_corpus
 from dlm_core.data_check import check_data
-from dlm_core.errors import DLMError, MissingError, UsageError
+from dlm_core.errors import MissingError, UsageError
 from dlm_core.files import write_text
 from dlm_core.natural import detokenise, tokenise
 from dlm_core.vocab import Vocab
@@ -89,17 +91,8 @@ def from_teacher(options: argparse.Namespace, folder: Path) -> Iterator[list[str
 
 def from_any(options: argparse.Namespace, texts: Sequence[str]) -> Iterator[list[str]]:
     """Lines that a causal language model adds to some texts of the corpus, without end."""
-    name = options.lm
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto").eval()
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise MissingError(
-            f"no language model '{name}': {reason}", "a folder or a hub name"
-        ) from error
+    model, tokenizer = read_causal(options.lm, dtype="auto")
+    model.eval()
     draws, start = Random(options.seed), tokenizer.bos_token or tokenizer.eos_token
     tokenizer.padding_side, tokenizer.pad_token = "left", tokenizer.pad_token or start
     longest = max(len(tokenizer(text).input_ids) for text in texts[:1000])
@@ -114,7 +107,7 @@ def from_any(options: argparse.Namespace, texts: Sequence[str]) -> Iterator[list
             **given, do_sample=True, temperature=options.temperature, top_p=options.top_p, top_k=0,
             max_new_tokens=2 * longest, pad_token_id=tokenizer.pad_token_id,
         )  # fmt: skip
-        first = 0 if not options.shown else given.input_ids.shape[1]
+        first = given.input_ids.shape[1] if options.shown else 0
         for row in rows[:, first:]:
             written = tokenizer.decode(row, skip_special_tokens=True)
             for line in written.split("\n")[:-1]:  # the last was cut off
@@ -178,14 +171,7 @@ def main() -> int:
     parser.add_argument("--shown", type=int, default=8, help="texts a model of transformers reads")
     parser.add_argument("--batch", type=int, default=BATCH, help="samples at a time")
     parser.add_argument("--seed", type=int, default=0)
-    try:
-        run(parser.parse_args())
-    except DLMError as error:
-        print(
-            f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr
-        )
-        return error.exit_code
-    return 0
+    return run_script(parser, run)
 
 
 if __name__ == "__main__":

@@ -17,36 +17,16 @@ import json
 import sys
 from pathlib import Path
 from random import Random
-from typing import Any
+
+from causal import read_causal
+from causal import run as run_script
 
 from dlm_core.corpora import read_corpus
-from dlm_core.errors import DLMError, MissingError, UsageError
+from dlm_core.errors import UsageError
 from dlm_core.natural import detokenise
 
 A_ROW = 4
 """Texts that it reads one after the other."""
-
-
-def read(name: str) -> tuple[Any, Any]:
-    """The model and its tokenizer."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    path = Path(name).expanduser()
-    where: dict[str, Any] = {}
-    if path.suffix == ".gguf":
-        name, where = str(path.parent), {"gguf_file": path.name}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **where)
-        model = AutoModelForCausalLM.from_pretrained(name, **where)
-    except (OSError, ValueError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise MissingError(
-            f"no language model '{name}': {reason}", "a folder, a hub name, or a GGUF file"
-        ) from error
-    if where:  # read as numbers of four bits, it is one of floats from here on
-        model.is_quantized, model.hf_quantizer = False, None
-        del model.config.quantization_config
-    return model, tokenizer
 
 
 def run(options: argparse.Namespace) -> None:
@@ -56,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     import torch
     from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
-    model, tokenizer = read(options.lm)
+    model, tokenizer = read_causal(options.lm)
     start = tokenizer.bos_token or tokenizer.eos_token
     tokenizer.pad_token = tokenizer.pad_token or start
     texts = [detokenise(example.text.split()) for example in read_corpus(options.corpus)]
@@ -89,14 +69,7 @@ def main() -> int:
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cpu", action="store_true", help="no accelerator")
-    try:
-        run(parser.parse_args())
-    except DLMError as error:
-        print(
-            f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr
-        )
-        return error.exit_code
-    return 0
+    return run_script(parser, run)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ def augment() -> ModuleType:
     spec = importlib.util.spec_from_file_location("augment", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)  # as when the script is run
+        spec.loader.exec_module(module)
     return module
 
 
