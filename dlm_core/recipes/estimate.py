@@ -22,7 +22,7 @@ from dlm_core.recipes.evaluation import controls_of
 from dlm_core.recipes.heads import Head
 from dlm_core.recipes.job import TEACHER, Job
 from dlm_core.recipes.stages import TEMPERATURE, stages_of, writer_trainer
-from dlm_core.recipes.temperature import texts_tried, tried
+from dlm_core.recipes.temperature import sampling_of, texts_tried, tried
 from dlm_core.training.heads import train_head
 from dlm_core.training.loop import Trainer
 from dlm_core.training.told import Told
@@ -90,9 +90,8 @@ def estimate(job: Job) -> Iterator[Expected]:
             elif stage.name in heads:
                 yield _head(job, heads[stage.name], model, folder)
             elif stage.name == TEMPERATURE:
-                yield Expected(
-                    stage.name, None, len(tried(job)) * texts_tried(job) * _text(job, model)
-                )
+                drafts = texts_tried(job) * sum(own.drafts for own in tried(job))
+                yield Expected(stage.name, None, drafts * _draft(job, model))
             elif stage.name == "evaluate":
                 yield Expected(stage.name, None, _evaluation(job, model))
             else:
@@ -175,14 +174,15 @@ def _evaluation(job: Job, model: Model) -> float:
     likelihood(model, texts, settings.draws)
     bound = (time.monotonic() - began) / len(texts)
     asked = len(controls_of(job)) * settings.targets * settings.each
-    return settings.bound * bound + _text(job, model) * (settings.texts + WRITTEN * asked)
+    drafts = settings.texts * (settings.sampling.drafts or 1) + WRITTEN * asked
+    return settings.bound * bound + drafts * _draft(job, model)
 
 
-def _text(job: Job, model: Model) -> float:
-    """Of one without controls, of several that are made together."""
+def _draft(job: Job, model: Model) -> float:
+    """Of a draft of a text without controls, of several that are made together."""
     from dlm_core.generation.generate import generate
 
-    count, sampling = 8, job.recipe.evaluate.sampling if job.recipe.evaluate else None
+    count, sampling = 8, sampling_of(job).model_copy(update={"drafts": 1})
     began = time.monotonic()
     generate(model, n=count, sampling=sampling, plugins=job.recipe.plugins)
     return (time.monotonic() - began) / count

@@ -33,7 +33,7 @@ FIRST_SEED = 1_000_000
 
 def tried(job: Job) -> list[BundleSampling]:
     """What is tried: all that the recipe leaves open."""
-    given = _sampling(job)
+    given = sampling_of(job)
     weights = EVIDENCE if job.recipe.lm.model.evidence else EVIDENCE[:1]
     if given.evidence is not None:
         weights = (given.evidence,)
@@ -70,7 +70,7 @@ def set_temperature(job: Job, resume: bool) -> dict[str, Any]:
 def _texts(job: Job, own: BundleSampling, count: int, told: tuple[int, int]) -> list[str]:
     from dlm_core.generation.generate import generate
 
-    sampling = _sampling(job).model_dump() | {
+    sampling = sampling_of(job).model_dump() | {
         "temperature": own.free_temperature, "evidence": own.evidence, "drafts": own.drafts,
     }  # fmt: skip
     results = generate(
@@ -81,7 +81,7 @@ def _texts(job: Job, own: BundleSampling, count: int, told: tuple[int, int]) -> 
     return [result.tokenised for result in results]
 
 
-def _sampling(job: Job) -> SamplingConfig:
+def sampling_of(job: Job) -> SamplingConfig:
     """How the texts of figures are made."""
     return job.recipe.evaluate.sampling if job.recipe.evaluate else SamplingConfig()
 
