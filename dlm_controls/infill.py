@@ -6,9 +6,11 @@ pattern, which knows no places: exact over all of them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -21,6 +23,7 @@ from dlm_core.control.grammar import split_body, unquote
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Place, Verdict
+from dlm_core.corpora.prepare import split_sentences
 from dlm_core.errors import SpecError
 from dlm_core.text import normal
 
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from dlm_core.corpora import Example
 
 
+RARE = 1e-6
+"""Of a number of words that no sentence has: it may be asked for."""
 _GAP = re.compile(r"(?<!\S)(\*|\.\.\.|…)(?!\S)")
 
 
@@ -218,7 +223,14 @@ class Infill(WordAutomaton):
         vocab, sides = context.vocab, self.bind(context.info)
         texts = tuple(sides.left.split()), tuple(sides.right.split())
         left, right = (tuple(id_ for word in text for id_ in vocab.spell(word)) for text in texts)
-        return _InfillControl(left, right, texts)
+        sentence = context.info.sentence_lengths
+        sizes: tuple[float, ...] = ()
+        if self.words is None and sentence:
+            behind, ahead = _begun(*texts)
+            spelled = texts[0][len(texts[0]) - behind :], texts[1][:ahead]
+            begun = (sum(len(vocab.spell(word)) for word in words) for words in spelled)
+            sizes = _sizes_of_gap(sentence, *begun)
+        return _InfillControl(left, right, texts, sizes, context.info.max_words)
 
     def verify(self, text: str) -> Verdict:
         """The known words word for word, with something in each gap."""
@@ -255,16 +267,70 @@ class Spelled(Infill):
         return Spelling(((0, token, 1),), 1)
 
 
+def _begun(left: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
+    """Words of the sentence that the left text leaves open, and of the one that the right ends."""
+    *_, last = split_sentences([*left, "I"])  # which begins one wherever it can
+    behind = len(last) - 1
+    before = list(left) or ["."]
+    whole = len(before) in accumulate(map(len, split_sentences([*before, *right])))
+    return behind, 0 if whole and not behind else len(next(split_sentences(right), ()))
+
+
+def _sizes_of_gap(one: Sequence[float], behind: int, ahead: int) -> tuple[float, ...]:
+    """How likely a gap of n positions is, n = 0 .., by the lengths of sentences.
+
+    What is missing between the halves of a sentence is of this sentence, p(behind + n + ahead).
+    Elsewhere it is whole sentences, and the rest of one that is open at either side: with p* the
+    distributions that go on an open sentence, (p_behind * (1 + p + p*p + ...) * p_ahead)(n).
+
+    Args:
+        one: p(n) of a sentence.
+        behind, ahead: positions of an open sentence on the left and on the right, 0 if none is.
+    """
+    import numpy as np
+
+    p, nothing = np.array(one), np.eye(1, len(one))[0]
+
+    def rest(begun: int) -> Any:
+        return np.append(p[begun:], np.zeros(begun))[: len(p)] if begun else nothing
+
+    if behind and ahead:
+        return tuple(rest(behind + ahead))
+    whole = nothing.copy()
+    for n in range(1, len(p)):
+        whole[n] = p[n:0:-1] @ whole[:n]
+    return tuple(np.convolve(np.convolve(rest(behind), whole)[: len(p)], rest(ahead))[: len(p)])
+
+
 @dataclass(frozen=True)
 class _InfillControl:
-    """Known words at both ends, as a hard constraint (`SupportsFixed`)."""
+    """Known words at both ends, as a hard constraint (`SupportsFixed`, `SupportsLengths`)."""
 
     left: tuple[int, ...]
     right: tuple[int, ...]
     """Ids; UNK where the model lacks a word."""
     words: tuple[tuple[str, ...], tuple[str, ...]]
     """Both sides as they are typed."""
+    sizes: tuple[float, ...]
+    """How likely so many positions between are; empty where nothing is known of them."""
+    most: int
+    """Positions of a text."""
     scope: ClassVar[str] = "position"
+
+    def length_log_ratios(self) -> Tensor:
+        """How likely the size of the gap is by the lengths of sentences: (most + 1,).
+
+        By those of whole texts alone a gap between two sentences would often get one word.
+        """
+        import torch
+
+        ratios = torch.zeros(self.most + 1, dtype=torch.double)
+        start = len(self.left) + len(self.right)
+        if self.sizes and start <= self.most:
+            sizes = torch.tensor(self.sizes[: self.most + 1 - start], dtype=torch.double)
+            ratios[:start] = ratios[start:] = math.log(RARE)
+            ratios[start : start + len(sizes)] = sizes.clamp(min=RARE).log()
+        return ratios
 
     def fixed(self, lengths: Tensor, width: int) -> Tensor:
         """Ids (B, width), -1 between the sides."""

@@ -259,6 +259,9 @@ class TrainConfig(Settings):
     """Share of a rollout's texts in which the model is told the cell of a random partition of the
     vocabulary that a position's word lies in, as a control tells it a word's class: so that it
     learns to write the rest of the sentence to fit what a control asks."""
+    known_rate: float = Field(default=0.2, ge=0, le=1)
+    """Of a writer: share of the texts of which some words are known, as `infill` has them; half of
+    what is left out is one gap with a text on both sides."""
     importance_sampling: bool = False
     """Draw t in proportion to its loss's root mean square (App. B; for `vlb`)."""
     bert_checkpoint: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dlm_core.bundle import Model
+from dlm_core.bundle import SENTENCES, Model
 from dlm_core.errors import UsageError
 
 
@@ -33,4 +33,5 @@ def mix(first: Model, second: Model, share: float) -> Model:
         net.load_state_dict({k: v.lerp(other[k], share) for k, v in first.net.state_dict().items()})
     parts = {"first": first.info.sha256, "second": second.info.sha256, "share": share}
     train = second.info.provenance.get("train")
-    return Model(replace(first.info, provenance={"mix": parts, "train": train}), net)
+    kept = {k: v for k, v in first.info.provenance.items() if k == SENTENCES}
+    return Model(replace(first.info, provenance={"mix": parts, **kept, "train": train}), net)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from dlm_controls.pattern.entries import over_entries
-from dlm_core.control.protocol import SupportsFixed, SupportsSpelling
+from dlm_core.control.protocol import SupportsFixed, SupportsLengths, SupportsSpelling
 from dlm_core.errors import UnsatisfiableError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class EntryControl(PatternControl):
         return torch.stack(found)
 
 
-class Held(SupportsFixed, SupportsSpelling, Protocol):
+class Held(SupportsFixed, SupportsLengths, SupportsSpelling, Protocol):
     """Words that are held at every step."""
 
 
@@ -179,6 +179,11 @@ class HeldControl(EntryControl):
     """An automaton of texts of which some words are held at every step, besides."""
 
     held: Held
+
+    def length_log_ratios(self) -> Tensor:
+        """As the automaton has it, and what holds the words."""
+        held = self.held.length_log_ratios()
+        return super().length_log_ratios() + held.to(self.table.device)
 
     def fixed(self, lengths: Tensor, width: int) -> Tensor:
         """As `SupportsFixed` has it."""

@@ -15,12 +15,18 @@ from dlm_core.config import GuidanceConfig
 from dlm_core.control.compose import Controls, Term, as_controls
 from dlm_core.control.lengths import Lengths
 from dlm_core.control.parse import parse_spec
-from dlm_core.control.protocol import BuildContext, Contrary, SupportsLengths, SupportsRounding
+from dlm_core.control.protocol import (
+    BuildContext,
+    Contrary,
+    SupportsFixed,
+    SupportsLengths,
+    SupportsRounding,
+)
 from dlm_core.control.settle import settle
 from dlm_core.diffusion.surroundings import usual_torch
 from dlm_core.errors import UnsatisfiableError, UsageError
 from dlm_core.generation.arguments import whole
-from dlm_core.generation.writer import Writer, length_log_probs, shown_by, writer_of
+from dlm_core.generation.writer import Writer, length_log_probs, load_writer, shown_by, writer_of
 from dlm_core.guidance.guard import Guard
 from dlm_core.plugins.loading import load_plugins
 from dlm_core.plugins.registry import Plugins
@@ -97,6 +103,8 @@ def prepare(
         or _build(term, context, plugins)
         for term in controls.merged()
     )
+    if guidance.writer and writer is None and any(map(_fixes, guards)):
+        writer = load_writer(model)  # which is trained to see the words that are known
     rounding = [guard.label for guard in joint if isinstance(guard.control, SupportsRounding)]
     if len(rounding) > 1:
         raise UsageError(
@@ -107,6 +115,10 @@ def prepare(
     positions = Lengths(lengths.low) if info.vocab.pieces else lengths
     weights = _length_weights(model, controls, positions, joint, writer)
     return Prepared(request, guards, lengths, joint, weights, writer, context.whole)
+
+
+def _fixes(guard: Guard) -> bool:
+    return isinstance(guard.control, SupportsFixed)
 
 
 def _build(term: Term, context: BuildContext, plugins: Plugins) -> Guard:

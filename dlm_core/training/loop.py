@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlm_core.bundle import SAMPLING, Model, save_bundle
+from dlm_core.bundle import SAMPLING, SENTENCES, Model, save_bundle
 from dlm_core.config import TrainConfig
 from dlm_core.diffusion.denoisers.bert import start_from_bert
 from dlm_core.diffusion.model import DiffusionLM
@@ -33,7 +33,7 @@ from dlm_core.training.checkpoint import (
     only_run,
 )
 from dlm_core.training.curves import plot_curves
-from dlm_core.training.data import LengthBatches, count_words, lay_out
+from dlm_core.training.data import LengthBatches, count_words, lay_out, sentence_lengths
 from dlm_core.training.draws import Batch, draw_batch
 from dlm_core.training.evaluation import evaluate, samples
 from dlm_core.training.optimizers import lr_factor, make_optimizers
@@ -95,6 +95,7 @@ class Trainer:
         )
         self.config = config
         self.vocab = vocab
+        self.texts = train
         self.out = out
         self.device = torch.device(device)
         self.parallel = Parallel.detect(self.device)
@@ -388,7 +389,8 @@ class Trainer:
 
     def export(self) -> None:
         """Write the bundle with the averaged weights into `out`."""
-        settings = {"train": self.config.model_dump(mode="json")}
+        lengths = sentence_lengths(self.texts, self.config.model, self.vocab)
+        settings = {SENTENCES: lengths, "train": self.config.model_dump(mode="json")}
         (self.out / SAMPLING).unlink(missing_ok=True)  # of the net that was there
         with self.ema_weights():
             save_bundle(self.out, self.model, self.vocab, settings, self.config.bits)

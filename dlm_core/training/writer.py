@@ -45,12 +45,10 @@ SETTINGS: dict[str, Any] = {
 }
 """What `TrainConfig` is where nothing else is said."""
 _NOTHING = 0.15
-"""Share of the texts of which nothing is shown: the writer stays a model of the corpus."""
+"""Share of the texts of which no code is shown: the writer stays a model of the corpus."""
 _USUAL = 0.4
 """Share of the held-out texts that are no stranger to the writer than `usual`: people write more
 variously than it does, so that of its own texts nearly all are."""
-_GIVEN = 0.2
-"""Share of the texts of which some words are known."""
 
 
 def writer_settings(
@@ -127,17 +125,18 @@ def code_ids(texts: Sequence[ShownText]) -> dict[str, int]:
 
 
 def draw_shown(
-    text: ShownText, kinds: Mapping[str, type[LearnsShown]], draws: Random
+    text: ShownText, kinds: Mapping[str, type[LearnsShown]], draws: Random, known_rate: float
 ) -> tuple[list[Shown], list[bool]]:
     """What is shown of a text this time: of each kind, and which of its words are known."""
     length = len(text.words)
     known = [False] * length
-    if draws.random() < _NOTHING:
-        return [], known
-    found = [
-        kind.draw_shown(text.everything[name], text.words, draws) for name, kind in kinds.items()
-    ]
-    if draws.random() < _GIVEN:
+    found = []
+    if draws.random() >= _NOTHING:
+        found = [
+            kind.draw_shown(text.everything[name], text.words, draws)
+            for name, kind in kinds.items()
+        ]
+    if draws.random() < known_rate:
         if draws.random() < 0.7:  # both sides of a gap, or one
             start = draws.randint(0, length)
             end = draws.randint(start, length)
@@ -220,7 +219,7 @@ class WriterTrainer(Trainer):
         rows = []
         for text in texts:
             assert isinstance(text, ShownText)
-            shown, known = draw_shown(text, self.kinds, draws)
+            shown, known = draw_shown(text, self.kinds, draws, self.config.known_rate)
             spelled = [self.vocab.spell(word) for word in text.words]
             held = [id_ if k else -1 for ids, k in zip(spelled, known, strict=True) for id_ in ids]
             rows.append(([_spread(one, spelled) for one in shown], held))

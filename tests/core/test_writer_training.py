@@ -98,7 +98,7 @@ def test_what_is_shown_is_true_of_the_text(make_trainer: Callable[..., WriterTra
     text = make_trainer("run").batches.sequences[0]
     draws = Random(0)
     for _ in range(60):
-        found, known = draw_shown(text, KINDS, draws)  # type: ignore[arg-type]
+        found, known = draw_shown(text, KINDS, draws, 0.5)  # type: ignore[arg-type]
         assert all(code.words[0] in text.words for one in found for code in one.whole)  # type: ignore[attr-defined]
         assert len(known) == len(text.words)  # type: ignore[attr-defined]
 
