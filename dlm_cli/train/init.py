@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from dlm_cli.train.plan.sizes import Sizes
     from dlm_cli.train.plan.texts import Choice
+    from dlm_core.config import ModelConfig
     from dlm_core.corpora import Example
     from dlm_core.data_check import DataReport
+    from dlm_core.vocab import Vocab
 
 EPILOG = examples(
     "dlm train init --corpus jsonl:own.jsonl --minutes 30 -o recipe.toml",
@@ -76,6 +78,7 @@ def train_init(
     are chosen, and told with their reasons; what the corpus lacks for a control is told, too.
     """
     from dlm_cli.plugins.loading import load
+    from dlm_cli.train.plan.figures import choose_figures, drafted
     from dlm_cli.train.plan.heads import choose_heads, labels
     from dlm_cli.train.plan.sizes import SHARES, choose_sizes
     from dlm_cli.train.plan.template import Plan, write
@@ -101,10 +104,13 @@ def train_init(
     left_out = choose_heads(report, prepared, seconds, plugins)
     heads = sum(not why for why in left_out.values()) + bool(labels(report))
     sizes = choose_sizes(minutes, report.positions, heads, _speed(texts, choice))
+    shape = _shape(choice, sizes.hidden, sizes.layers)
+    draft = drafted(shape, _vocabulary(texts, choice), plugins)
+    figures = choose_figures(60 * minutes * SHARES["figures"], draft, len(plugins.controls))
     plan = Plan(
         _seen_from(corpus, output), valid and _seen_from(valid, output), encoding,
         [os.path.relpath(place, output.parent) for place in plugin or ()], minutes, choice,
-        sizes, left_out, labels(report), output.stem,
+        sizes, figures, left_out, labels(report), output.stem,
     )  # fmt: skip
     recipe = write(plan)
     tomllib.loads(recipe)
@@ -157,10 +163,9 @@ def _look_at(
 def _speed(texts: Sequence[str], choice: Choice) -> Callable[[int, int], float]:
     """Measures nets on some of the texts, with the vocabulary of all."""
     from dlm_cli.train.plan.sizes import BATCH, measured
-    from dlm_core.config import ModelConfig, TrainConfig
-    from dlm_core.vocab import Vocab
+    from dlm_core.config import TrainConfig
 
-    vocab = Vocab.build(texts, choice.min_count, choice.max_words, choice.pieces)
+    vocab = _vocabulary(texts, choice)
     some = texts[:: len(texts) // 2_000 + 1]
 
     def speed(hidden: int, layers: int) -> float:
@@ -168,11 +173,23 @@ def _speed(texts: Sequence[str], choice: Choice) -> Callable[[int, int], float]:
             batch_tokens=BATCH,
             self_conditioning_rate=0.75,
             rollout_rate=0.5,
-            model=ModelConfig(hidden=hidden, layers=layers, max_len=choice.max_len),
+            model=_shape(choice, hidden, layers),
         )
         return measured(config, vocab, some)
 
     return speed
+
+
+def _vocabulary(texts: Sequence[str], choice: Choice) -> Vocab:
+    from dlm_core.vocab import Vocab
+
+    return Vocab.build(texts, choice.min_count, choice.max_words, choice.pieces)
+
+
+def _shape(choice: Choice, hidden: int, layers: int) -> ModelConfig:
+    from dlm_core.config import ModelConfig
+
+    return ModelConfig(hidden=hidden, layers=layers, max_len=choice.max_len)
 
 
 def _seen_from(corpus: str, recipe: Path) -> str:

@@ -22,7 +22,7 @@ from dlm_core.recipes.evaluation import controls_of
 from dlm_core.recipes.heads import Head
 from dlm_core.recipes.job import TEACHER, Job
 from dlm_core.recipes.stages import TEMPERATURE, stages_of, writer_trainer
-from dlm_core.recipes.temperature import sampling_of, texts_tried, tried
+from dlm_core.recipes.temperature import choices, rounds_of, sampling_of, texts_tried
 from dlm_core.training.heads import train_head
 from dlm_core.training.loop import Trainer
 from dlm_core.training.told import Told
@@ -90,7 +90,9 @@ def estimate(job: Job) -> Iterator[Expected]:
             elif stage.name in heads:
                 yield _head(job, heads[stage.name], model, folder)
             elif stage.name == TEMPERATURE:
-                drafts = texts_tried(job) * sum(own.drafts for own in tried(job))
+                drafts = texts_tried(job) * sum(
+                    own[0].drafts * rounds_of(own) for own in choices(job)
+                )
                 yield Expected(stage.name, None, drafts * _draft(job, model))
             elif stage.name == "evaluate":
                 yield Expected(stage.name, None, _evaluation(job, model))

@@ -8,7 +8,6 @@ the recipe's `[evaluate.sampling]` says of temperature, evidence and drafts stan
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from dlm_core.bundle import SAMPLING
@@ -31,8 +30,8 @@ FIRST_SEED = 1_000_000
 """Not those of the texts that the figures are of."""
 
 
-def tried(job: Job) -> list[BundleSampling]:
-    """What is tried: all that the recipe leaves open."""
+def choices(job: Job) -> list[list[BundleSampling]]:
+    """All that the recipe leaves open: for each weight of evidence the temperatures, rising."""
     given = sampling_of(job)
     weights = EVIDENCE if job.recipe.lm.model.evidence else EVIDENCE[:1]
     if given.evidence is not None:
@@ -40,9 +39,17 @@ def tried(job: Job) -> list[BundleSampling]:
     temperatures = TEMPERATURES if not given.temperature else (given.temperature,)
     usual = BundleSampling(drafts=given.drafts or BundleSampling().drafts)
     return [
-        usual.model_copy(update={"free_temperature": value, "evidence": weight})
-        for value, weight in product(temperatures, weights)
+        [
+            usual.model_copy(update={"free_temperature": value, "evidence": weight})
+            for value in temperatures
+        ]
+        for weight in weights
     ]
+
+
+def rounds_of(temperatures: Sequence[BundleSampling]) -> int:
+    """How many of them are tried: nats rise with the temperature, so halves are left out."""
+    return len(temperatures).bit_length()
 
 
 def texts_tried(job: Job) -> int:
@@ -55,16 +62,19 @@ def set_temperature(job: Job, resume: bool) -> dict[str, Any]:
     teacher, count = job.teacher(), texts_tried(job)
     assert teacher is not None
     real = _nats(job.held_out(count, FIRST_SEED), teacher)
-    every = tried(job)
-    nats = [
-        _nats(_texts(job, own, count, (number, len(every))), teacher)
-        for number, own in enumerate(every)
-    ]
-    best = min(range(len(every)), key=lambda k: abs(nats[k] - real))
-    write_json(job.out / SAMPLING, every[best].model_dump(), indent=1)
+    every = choices(job)
+    rounds = sum(map(rounds_of, every))
+    found: list[tuple[BundleSampling, float]] = []
+    for temperatures in every:
+        low, high = 0, len(temperatures)
+        while low < high:
+            own = temperatures[middle := (low + high) // 2]
+            found.append((own, _nats(_texts(job, own, count, (len(found), rounds)), teacher)))
+            low, high = (middle + 1, high) if found[-1][1] < real else (low, middle)
+    best, _ = min(found, key=lambda one: abs(one[1] - real))
+    write_json(job.out / SAMPLING, best.model_dump(), indent=1)
     job.forget_model()
-    rows = [own.model_dump() | {"nats": value} for own, value in zip(every, nats, strict=True)]
-    return {"held out": real, "tried": rows}
+    return {"held out": real, "tried": [own.model_dump() | {"nats": n} for own, n in found]}
 
 
 def _texts(job: Job, own: BundleSampling, count: int, told: tuple[int, int]) -> list[str]:

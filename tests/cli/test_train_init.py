@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dlm_cli.train.plan.figures import LEVELS, choose_figures
 from dlm_cli.train.plan.sizes import NETS, choose_sizes
 from dlm_cli.train.plan.texts import choose
 from dlm_core.corpora import Example
@@ -78,7 +79,7 @@ def test_the_largest_net_that_sees_enough(
     assert (sizes.hidden, sizes.layers) == net
     spent = sizes.seconds + sizes.writer_steps * 1_024 * 1.5 / sizes.speed
     assert spent <= 0.76 * 60 * minutes
-    assert sizes.steps * 1_536 <= sizes.speed * 0.55 * 60 * minutes
+    assert sizes.steps * 1_536 <= sizes.speed * 0.5 * 60 * minutes
 
 
 def test_a_small_corpus_is_not_learnt_by_heart() -> None:
@@ -98,6 +99,15 @@ def test_in_the_minutes_that_are_named_a_net_sees_enough(positions: int, minutes
     assert (sizes.passes < 0.99 * sizes.enough) == (minutes < sizes.minutes)
     mended = choose_sizes(sizes.minutes, positions, 3, speed)
     assert mended.passes == pytest.approx(sizes.enough, rel=0.01)
+
+
+def test_figures_are_of_as_many_texts_as_there_is_time_for() -> None:
+    costs = [level.drafts(10) for level in LEVELS]
+    assert costs == sorted(costs, reverse=True)
+    for level, cost in zip(LEVELS, costs, strict=True):
+        assert choose_figures(0.5 * cost, 0.5, 10) == level
+    assert choose_figures(0.0, 0.5, 10) == LEVELS[-1], "and of the fewest where there is none"
+    assert choose_figures(0.5 * costs[0], 0.5, 40) != LEVELS[0], "more controls cost more"
 
 
 def rows(count: int) -> list[dict[str, str]]:

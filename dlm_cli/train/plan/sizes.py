@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 NETS = ((128, 4), (192, 4), (256, 6))
 """Width and blocks, from small to large; 4 heads each."""
-SHARES = {"lm": 0.55, "writer": 0.20, "heads": 0.12, "teacher": 0.06}
-"""Of the time; the rest is for the evaluation."""
+SHARES = {"lm": 0.50, "writer": 0.17, "heads": 0.10, "teacher": 0.05, "figures": 0.18}
+"""Of the time; figures are the stages `temperature` and `evaluate`."""
 BATCH = 1536
 _ENOUGH = 8_000_000
 """Positions that a net should see in training; a smaller one sees more in the same time."""

@@ -8,17 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlm_cli.train.plan.figures import Figures
     from dlm_cli.train.plan.sizes import Sizes
     from dlm_cli.train.plan.texts import Choice
-
-
-_EVALUATE = ("texts = 200  # written freely", "targets = 10  # of each control", "each = 2")
-_EVALUATE_LITTLE = (
-    "texts = 50  # written freely; figures of so few are rough",
-    "targets = 3  # of each control",
-    "each = 1",
-    "bound = 50",
-)
 
 
 @dataclass(frozen=True)
@@ -28,7 +20,7 @@ class Plan:
     Attributes:
         corpus, valid, encoding, plugins: as they stand in it.
         minutes: for the whole run.
-        choice, sizes: what was chosen.
+        choice, sizes, figures: what was chosen.
         left_out: why a head is not trained, by its kind; empty where it is.
         labels: some of the corpus's, if it has a classifier to train.
         name: of the model.
@@ -41,6 +33,7 @@ class Plan:
     minutes: float
     choice: Choice
     sizes: Sizes
+    figures: Figures
     left_out: Mapping[str, str]
     labels: Sequence[str]
     name: str
@@ -147,13 +140,23 @@ def _rest(plan: Plan) -> list[str]:
         *lines,
         "",
         "[evaluate]",
-        *(_EVALUATE if plan.minutes >= 20 else _EVALUATE_LITTLE),
+        *_evaluate(plan.figures),
         "",
         "[card]",
         f"name = {_value(plan.name)}",
         'licence = "unknown"  # of the texts: who may have what is trained on them?',
         'language = "en"',
         'description = ""',
+    ]
+
+
+def _evaluate(figures: Figures) -> list[str]:
+    rough = "; figures of so few are rough" if figures.rough else ""
+    return [
+        f"texts = {figures.texts}  # written freely{rough}",
+        f"targets = {figures.targets}  # of each control",
+        f"each = {figures.each}",
+        f"bound = {figures.bound}  # held-out texts",
     ]
 
 
