@@ -25,6 +25,7 @@ from dlm_core.control.spec import SpecValueError
 from dlm_core.control.verdict import Place, Verdict
 from dlm_core.corpora.prepare import split_sentences
 from dlm_core.errors import SpecError
+from dlm_core.sentences import sentence_lengths
 from dlm_core.text import normal
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ class Infill(WordAutomaton):
         vocab, sides = context.vocab, self.bind(context.info)
         texts = tuple(sides.left.split()), tuple(sides.right.split())
         left, right = (tuple(id_ for word in text for id_ in vocab.spell(word)) for text in texts)
-        sentence = context.info.sentence_lengths
+        sentence = sentence_lengths(context.info)
         sizes: tuple[float, ...] = ()
         if self.words is None and sentence:
             behind, ahead = _begun(*texts)

@@ -47,8 +47,6 @@ WEIGHTS = "model.safetensors"
 SAMPLING = "sampling.json"
 """How its texts are made where nobody says; need not be there."""
 EMBEDDING = "embedding.weight"
-SENTENCES = "sentence_lengths"
-"""Key of config.json: how many sentences of the corpus have n positions, n = 0 .."""
 
 
 @dataclass(frozen=True)
@@ -119,23 +117,6 @@ class ModelInfo:
     def text(self) -> TextConfig:
         """How its texts were prepared, as those of its heads, writer and teacher must be."""
         return TextConfig.kept(self.provenance.get("train"), self.path / "config.json")
-
-    @cached_property
-    def sentence_lengths(self) -> tuple[float, ...]:
-        """p(n) of the positions of a sentence, n = 0 .. `max_words`; empty if nobody counted them.
-
-        Raises:
-            MissingError: the counts of config.json are none.
-        """
-        counts = self.provenance.get(SENTENCES, [])
-        fits = isinstance(counts, list) and all(type(n) is int and n >= 0 for n in counts)
-        if not fits or (counts and counts[0]):
-            raise MissingError(
-                f"{self.path / 'config.json'}: '{SENTENCES}' is no list of numbers of sentences",
-                "numbers from 0 on, the first of them 0",
-            )
-        counts = [*counts, *[0] * (self.max_words + 1)][: self.max_words + 1]
-        return tuple(n / sum(counts) for n in counts) if any(counts) else ()
 
     @property
     def bits(self) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dlm_core.bundle import SENTENCES, Model
+from dlm_core.bundle import Model
 from dlm_core.errors import UsageError
+from dlm_core.sentences import SENTENCES
 
 
 def mix(first: Model, second: Model, share: float) -> Model:

@@ -18,6 +18,7 @@ from dlm_cli.generate.job import Job
 from dlm_cli.generate.options import GUIDANCE, SAMPLING
 from dlm_cli.generate.trace import write_trace
 from dlm_cli.help import examples
+from dlm_cli.memory import return_freed_memory
 from dlm_cli.options import Device, Force, Heads, Model, Output, PluginFiles, Quiet
 from dlm_cli.output import pick_device, print_json, utf8_stdout, warn
 from dlm_cli.requests.item import make_item
@@ -114,6 +115,7 @@ def run(asked: Recipe, how: dict[str, Any], plugins: bool = True) -> None:
     share.check(how)
     job = Job.of(asked, size, plugins)
     if how["requests"] is not None:
+        return_freed_memory()
         raise typer.Exit(Answers(job, how["requests"], asked, how["watch"]).run(how, share))
     _make(job, asked, how)
 

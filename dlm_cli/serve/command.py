@@ -13,6 +13,7 @@ from dlm_cli.generate.asked import resolve
 from dlm_cli.generate.job import Job
 from dlm_cli.generate.options import SAMPLING
 from dlm_cli.help import examples
+from dlm_cli.memory import return_freed_memory
 from dlm_cli.options import Device, Heads, Model, PluginFiles, Quiet
 from dlm_cli.output import pick_device, warn
 from dlm_cli.requests.recipes import Recipe
@@ -173,6 +174,7 @@ def _serve(
     from dlm_cli.serve.server import Server, bind
     from dlm_cli.serve.service import Service
 
+    return_freed_memory()
     bound = bind(*address)
     with bound:
         job = Job.of(asked, size)

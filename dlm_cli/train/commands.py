@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dlm_cli.help import group
+from dlm_cli.memory import keep_freed_memory
 from dlm_cli.train import all as whole
 from dlm_cli.train import control, init, lm, teacher, writer
-from dlm_cli.train.memory import keep_freed_memory
 
 app = group("Train a Diffusion-LM, its writer, a control's head, or a teacher.")
 app.callback()(keep_freed_memory)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from dlm_core.config import ModelConfig
-from dlm_core.corpora.prepare import split_sentences
 from dlm_core.errors import UsageError
 from dlm_core.vocab import Vocab
 
@@ -46,15 +45,6 @@ def lay_out(texts: Sequence[str], name: str, config: ModelConfig, vocab: Vocab) 
 def count_words(sequence: list[int], config: ModelConfig, vocab: Vocab) -> int:
     """Words of a laid-out text, START, END and PAD left out."""
     return len(sequence) if config.length_mode == "prior" else sequence.index(vocab.end) - 1
-
-
-def sentence_lengths(texts: Sequence[str], config: ModelConfig, vocab: Vocab) -> list[int]:
-    """How many sentences have n positions, n = 0 .. max_len; longer ones are not counted."""
-    sentences = (" ".join(words) for text in texts for words in split_sentences(text.split()))
-    counts = np.bincount([len(ids) for ids in vocab.encode_batch(list(sentences))] or [0])
-    found = np.zeros(config.max_len + 1, dtype=int)
-    found[1 : len(counts)] = counts[1 : config.max_len + 1]
-    return found.tolist()
 
 
 def collate(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlm_core.bundle import SAMPLING, SENTENCES, Model, save_bundle
+from dlm_core.bundle import SAMPLING, Model, save_bundle
 from dlm_core.config import TrainConfig
 from dlm_core.diffusion.denoisers.bert import start_from_bert
 from dlm_core.diffusion.model import DiffusionLM
 from dlm_core.diffusion.rollout import Rollout
 from dlm_core.errors import DLMError, UsageError
+from dlm_core.sentences import count_sentences
 from dlm_core.training import metrics
 from dlm_core.training.checkpoint import (
     CHECKPOINT,
@@ -33,7 +34,7 @@ from dlm_core.training.checkpoint import (
     only_run,
 )
 from dlm_core.training.curves import plot_curves
-from dlm_core.training.data import LengthBatches, count_words, lay_out, sentence_lengths
+from dlm_core.training.data import LengthBatches, count_words, lay_out
 from dlm_core.training.draws import Batch, draw_batch
 from dlm_core.training.evaluation import evaluate, samples
 from dlm_core.training.optimizers import lr_factor, make_optimizers
@@ -93,10 +94,8 @@ class Trainer:
         config = config.model_copy(
             update={"precision": resolve_precision(config.precision, device)}
         )
-        self.config = config
-        self.vocab = vocab
-        self.texts = train
-        self.out = out
+        self.config, self.vocab = config, vocab
+        self.texts, self.out = train, out
         self.device = torch.device(device)
         self.parallel = Parallel.detect(self.device)
         self.corpus, self.held_out = Data.of(names[0], train), Data.of(names[1], valid)
@@ -114,8 +113,7 @@ class Trainer:
         self.times = LossAwareTimes(config.model.train_steps)
         self.optimizers = make_optimizers(self.model, config)
         self.ema = {k: v.detach().clone() for k, v in self.model.named_parameters()}
-        self.step = 0
-        self.seconds = 0.0
+        self.step, self.seconds = 0, 0.0
         if compile:
             self.model.denoiser.compile(dynamic=True)
         self.wrapped = self.parallel.wrap(self.model)
@@ -389,8 +387,8 @@ class Trainer:
 
     def export(self) -> None:
         """Write the bundle with the averaged weights into `out`."""
-        lengths = sentence_lengths(self.texts, self.config.model, self.vocab)
-        settings = {SENTENCES: lengths, "train": self.config.model_dump(mode="json")}
+        counts = count_sentences(self.texts, self.vocab, self.config.model.max_len)
+        settings = {**counts, "train": self.config.model_dump(mode="json")}
         (self.out / SAMPLING).unlink(missing_ok=True)  # of the net that was there
         with self.ema_weights():
             save_bundle(self.out, self.model, self.vocab, settings, self.config.bits)

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from dlm_controls import Infill
-from dlm_core.bundle import SENTENCES, Model
+from dlm_core.bundle import Model
 from dlm_core.control.protocol import BuildContext
 from dlm_core.corpora.prepare import split_sentences
 from dlm_core.errors import MissingError
 from dlm_core.generation.generate import generate
 from dlm_core.generation.prepare import Request, prepare
 from dlm_core.plugins.loading import load_plugins
+from dlm_core.sentences import SENTENCES, sentence_lengths
 
 COUNTS = [0, 1, 3, 4, 0, 2]
 
@@ -85,14 +86,14 @@ def test_a_side_longer_than_any_sentence_leaves_every_size(tiny_model: Model) ->
 @pytest.mark.parametrize("counts", ["many", [0, -1], [0, 0.5], [1, 2], [0, True]])
 def test_counts_that_are_none_are_refused(counts: object, tiny_model: Model) -> None:
     with pytest.raises(MissingError, match=f"'{SENTENCES}' is no list"):
-        _ = model_with(tiny_model, counts).info.sentence_lengths
+        sentence_lengths(model_with(tiny_model, counts).info)
 
 
 def test_counts_of_another_length_fit(tiny_model: Model) -> None:
     for counts in ([0, 1], [0, 1, *[0] * 40, 3]):
-        found = model_with(tiny_model, counts).info.sentence_lengths
+        found = sentence_lengths(model_with(tiny_model, counts).info)
         assert found == (0, 1, *[0] * (tiny_model.info.max_words - 1))
-    assert model_with(tiny_model, [0, 0]).info.sentence_lengths == ()
+    assert sentence_lengths(model_with(tiny_model, [0, 0]).info) == ()
 
 
 def test_between_two_sentences_there_are_sentences(embedded_model: Model) -> None:
