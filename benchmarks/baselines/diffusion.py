@@ -50,7 +50,6 @@ class Ours(System):
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     composes: ClassVar[bool] = True
-    sized: ClassVar[bool] = True
 
     def does(self, controls: Controls) -> bool:
         """Whatever dlm has a control for."""

@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import sys
+from dataclasses import replace
 from datetime import date
 from logging import getLogger
 from pathlib import Path
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the texts")
     parser.add_argument("--systems", type=_names, default=(), help="only these rows")
     parser.add_argument("--tasks", type=_names, default=(), help="only these columns")
+    parser.add_argument("--targets", type=int, help="of each task, for the budget's")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.set_defaults(run=run)
     return parser
@@ -91,6 +93,8 @@ def run(options: argparse.Namespace) -> None:
     if options.shared is None:
         raise MissingError("where the data lies is not known", "--shared DIR, or set DLM_SHARED")
     budget = BUDGETS[options.budget]
+    if options.targets is not None:
+        budget = replace(budget, targets=options.targets)
     training = budget.training
     work = options.work or options.out / f"work-{budget.name}"
     work.mkdir(parents=True, exist_ok=True)
@@ -102,6 +106,7 @@ def run(options: argparse.Namespace) -> None:
     reader, _, path = options.corpus.partition(":")
     names = f" --model {Path(options.model).name} --corpus {reader}:{Path(path).name}"
     given = names if path else ""
+    given += "" if options.targets is None else f" --targets {options.targets}"
     made = {
         "command": f"python -m benchmarks.paper {{}} --budget {budget.name}{given}",
         "budget": budget.name, "seed": options.seed, "model": lab.model.info.sha256[:8],

@@ -165,7 +165,8 @@ def _length_weights(
             if not bool(ratios.isfinite().any()):
                 raise UnsatisfiableError(
                     f"control '{guard.label}' holds in texts of no length that is left",
-                    "drop it, or a control that asks for a length",
+                    "drop it, or a control that asks for a length"
+                    + (f"; a text has {count - 1} pieces at most" if model.vocab.pieces else ""),
                 )
             weights = weights * (ratios - ratios.max()).exp()
     return weights

@@ -131,7 +131,7 @@ class Anlg(Sentences):
     note = (
         "The middle sentence against all hypotheses of aNLG's development set, those that the "
         "model has room for: BLEU-4 (sacrebleu), ROUGE-L of the best reference, CIDEr-D, "
-        "BERTScore of the sentence where DLM_ENCODER names an encoder; all times 100. AR "
+        "BERTScore of the sentence where DLM_ENCODER names an encoder; all times 100. dlm, AR "
         "infilling and left-only end the sentence themselves; for the others its number of words "
         "is drawn from the corpus. The paper trained on all of ROCStories, and its BERTScore "
         "column mixes rescaled values (below 50) and plain ones of roberta-large."

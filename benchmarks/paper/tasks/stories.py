@@ -49,8 +49,8 @@ def neighbours(lab: Lab) -> int:
 
 
 def room(lab: Lab, spec: Infill) -> int:
-    """Words that fit between the sides."""
-    return lab.model.info.max_words - len(f"{spec.left} {spec.right}".split())
+    """Words that fit between the sides, which may be spelled in pieces."""
+    return lab.model.info.max_words - len(lab.model.vocab.encode(f"{spec.left} {spec.right}"))
 
 
 class Missing(Task):
