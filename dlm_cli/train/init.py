@@ -85,6 +85,7 @@ def train_init(
     from dlm_cli.train.plan.texts import choose
     from dlm_core.corpora import learn, prepare, read_corpus
     from dlm_core.data_check import hold_out
+    from dlm_core.vocab import Vocab
 
     _check_output(output, force)
     plugins = load(plugin)
@@ -103,9 +104,9 @@ def train_init(
     seconds = 60 * minutes * SHARES["heads"] / 2
     left_out = choose_heads(report, prepared, seconds, plugins)
     heads = sum(not why for why in left_out.values()) + bool(labels(report))
-    sizes = choose_sizes(minutes, report.positions, heads, _speed(texts, choice))
-    shape = _shape(choice, sizes.hidden, sizes.layers)
-    draft = drafted(shape, _vocabulary(texts, choice), plugins)
+    vocab = Vocab.build(texts, choice.min_count, choice.max_words, choice.pieces)
+    sizes = choose_sizes(minutes, report.positions, heads, _speed(texts, choice, vocab))
+    draft = drafted(_shape(choice, sizes.hidden, sizes.layers), vocab, plugins)
     figures = choose_figures(60 * minutes * SHARES["figures"], draft, len(plugins.controls))
     plan = Plan(
         _seen_from(corpus, output), valid and _seen_from(valid, output), encoding,
@@ -160,12 +161,11 @@ def _look_at(
     )
 
 
-def _speed(texts: Sequence[str], choice: Choice) -> Callable[[int, int], float]:
+def _speed(texts: Sequence[str], choice: Choice, vocab: Vocab) -> Callable[[int, int], float]:
     """Measures nets on some of the texts, with the vocabulary of all."""
     from dlm_cli.train.plan.sizes import BATCH, measured
     from dlm_core.config import TrainConfig
 
-    vocab = _vocabulary(texts, choice)
     some = texts[:: len(texts) // 2_000 + 1]
 
     def speed(hidden: int, layers: int) -> float:
@@ -178,12 +178,6 @@ def _speed(texts: Sequence[str], choice: Choice) -> Callable[[int, int], float]:
         return measured(config, vocab, some)
 
     return speed
-
-
-def _vocabulary(texts: Sequence[str], choice: Choice) -> Vocab:
-    from dlm_core.vocab import Vocab
-
-    return Vocab.build(texts, choice.min_count, choice.max_words, choice.pieces)
 
 
 def _shape(choice: Choice, hidden: int, layers: int) -> ModelConfig:

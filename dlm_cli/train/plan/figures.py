@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlm_core.generation.drafts import WRITTEN
+from dlm_core.recipes.temperature import EVIDENCE, MOST, TEMPERATURES
+
 if TYPE_CHECKING:
     from dlm_core.config import ModelConfig
     from dlm_core.plugins.registry import Plugins
     from dlm_core.vocab import Vocab
 
-_TRIED = 9
-"""Settings of the texts without controls that are tried (stage `temperature`)."""
-_WRITTEN = 4
-"""Drafts of a text under controls."""
+_TRIED = len(EVIDENCE) * len(TEMPERATURES).bit_length()
+"""Settings of the texts without controls that are tried (`set_temperature`)."""
 _BOUND = 0.7
 """Cost of a text whose likelihood is bounded, in drafts."""
 
@@ -38,8 +39,8 @@ class Figures:
 
     def drafts(self, controls: int) -> float:
         """What they cost."""
-        asked = _WRITTEN * self.targets * self.each * controls
-        return _TRIED * min(50, self.texts) + self.texts + asked + _BOUND * self.bound
+        asked = WRITTEN * self.targets * self.each * controls
+        return _TRIED * min(MOST, self.texts) + self.texts + asked + _BOUND * self.bound
 
     @property
     def rough(self) -> bool:
